@@ -1,0 +1,3 @@
+module oruro.gob.bo/suti/sdk
+
+go 1.26.0
