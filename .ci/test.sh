@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Runs every test of both modules against real servers and prints the counts.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+SUTI_TEST_AXE=$(.ci/axe.sh) || exit 1
+export SUTI_TEST_AXE SUTI_TEST_REQUIRE=1
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+for mod in . sdk; do
+  (cd "$mod" && go test -timeout 25m -json "$@" ./...) >>"$log" || status=1
+done
+go run .ci/testsum/main.go <"$log" || status=1
+exit $status

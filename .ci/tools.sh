@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Installs from the distribution what the tests need and the machine lacks.
+# Without root or without a package manager it says exactly what to install.
+set -euo pipefail
+
+declare -A need=(
+  [postgresql]="postgres" [redis-server]="redis-server" [chromium]="chromium" [poppler-utils]="pdfsig"
+  [mupdf-tools]="mutool" [qpdf]="qpdf" [softhsm2]="softhsm2-util" [openssl]="openssl" [fonts-dejavu-core]=""
+)
+
+have() {
+  case $1 in
+    postgresql) [ -n "$(find_postgres)" ] ;;
+    fonts-dejavu-core) [ -d /usr/share/fonts/truetype/dejavu ] ;;
+    *) command -v "${need[$1]}" >/dev/null 2>&1 ;;
+  esac
+}
+
+# find_postgres prints the folder of the newest installed initdb.
+find_postgres() {
+  local d
+  for d in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV); do
+    [ -x "$d/initdb" ] && { echo "$d"; return; }
+  done
+  command -v initdb >/dev/null 2>&1 && dirname "$(readlink -f "$(command -v initdb)")" || true
+}
+
+missing=()
+for pkg in "${!need[@]}"; do have "$pkg" || missing+=("$pkg"); done
+if [ ${#missing[@]} -gt 0 ]; then
+  mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort)
+  if ! command -v apt-get >/dev/null 2>&1; then
+    echo "The tests need these Debian packages or their like: ${missing[*]}" >&2
+    echo "This machine has no apt-get: install them by hand, then run make test again." >&2
+    exit 1
+  fi
+  if [ "$(id -u)" != 0 ]; then
+    echo "The tests need packages that are not installed. Run, then try again:" >&2
+    echo "  sudo apt-get install -y ${missing[*]}" >&2
+    exit 1
+  fi
+  echo "installing: ${missing[*]}" >&2
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq >&2
+  # A test starts its own servers; the package's own must not come up.
+  printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d.suti && chmod +x /usr/sbin/policy-rc.d.suti
+  if [ ! -e /usr/sbin/policy-rc.d ]; then mv /usr/sbin/policy-rc.d.suti /usr/sbin/policy-rc.d; trap 'rm -f /usr/sbin/policy-rc.d' EXIT; else rm -f /usr/sbin/policy-rc.d.suti; fi
+  apt-get install -y -qq "${missing[@]}" >&2
+fi

@@ -1,0 +1,34 @@
+# Two commands do everything on a fresh machine with Go: make demo, make test.
+SHELL := /bin/bash
+GO ?= go
+GOFLAGS_BUILD := -trimpath -ldflags=-buildid=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo tour build test check lint race fuzz bench e2e generate clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/' | expand -t 14
+
+build: ## build bin/suti
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build $(GOFLAGS_BUILD) -o bin/suti ./cmd/suti
+
+test: ## install what the tests need, start throw-away servers, run every test
+	@.ci/tools.sh
+	@.ci/servers.sh .ci/test.sh
+
+check: ## gofmt, vet, staticcheck, tidy modules
+	@.ci/check.sh
+
+lint: check ## the same as check
+
+race: ## every test under the race detector
+	@.ci/tools.sh
+	@.ci/servers.sh .ci/test.sh -race
+
+fuzz: ## each fuzz target for FUZZTIME (default 30s)
+	@.ci/fuzz.sh $(or $(FUZZTIME),30s)
+
+bench: ## every Go benchmark once
+	@.ci/tools.sh
+	@.ci/servers.sh $(GO) test -run '^$$' -bench . -benchmem ./...
