@@ -337,4 +337,3 @@ func TestKEKsOfAFile(t *testing.T) {
 		t.Error("the caller's key was wiped")
 	}
 }
-
