@@ -46,6 +46,9 @@ func (tx *Tx) Context() context.Context { return tx.ctx }
 // Engine says which database this is.
 func (tx *Tx) Engine() Engine { return tx.d.Engine() }
 
+// Now returns the database's configured time, for bookkeeping columns.
+func (tx *Tx) Now() time.Time { return tx.d.Now() }
+
 // Exec runs a statement and returns the number of rows it changed.
 func (tx *Tx) Exec(q string, args ...any) (int64, error) {
 	tx.mu.Lock()
