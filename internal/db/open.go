@@ -26,6 +26,7 @@ func sqliteDSN(path string, readOnly bool) string {
 		"busy_timeout(" + strconv.FormatInt(sqliteBusy.Milliseconds(), 10) + ")",
 		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)", "cell_size_check(1)",
 		"cache_size(-16384)", "temp_store(MEMORY)",
+		"secure_delete(FAST)", // deleted and shortened rows are overwritten: erasure of keys relies on it
 	} {
 		q.Add("_pragma", p)
 	}
