@@ -46,6 +46,9 @@ var (
 	// ErrArgument reports a parameter that is not portable: a time.Time, text
 	// that is not UTF-8 or holds NUL, an unsigned integer above 2⁶³−1.
 	ErrArgument = errors.New("db: parameter not portable")
+	// ErrStatement reports a statement about the transaction or the session
+	// (BEGIN, COMMIT, SET, PRAGMA …), which callers may not run.
+	ErrStatement = errors.New("db: statement not allowed")
 	// ErrSchemaOld reports a database that lacks migrations this binary needs.
 	ErrSchemaOld = errors.New("db: schema is older than this program; run the migrations")
 	// ErrSchemaNew reports a database migrated by a newer binary.

@@ -70,7 +70,7 @@ func (d *DB) Query(ctx context.Context, q string, args ...any) (*sql.Rows, error
 	if d.reentrant(ctx) {
 		return nil, ErrReentrant
 	}
-	vals, err := portable(args)
+	vals, err := portable(q, args)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (d *DB) QueryRow(ctx context.Context, q string, args ...any) *sql.Row {
 	if d.reentrant(ctx) {
 		return errorRow(d.readers, ErrReentrant)
 	}
-	vals, err := portable(args)
+	vals, err := portable(q, args)
 	if err != nil {
 		return errorRow(d.readers, err)
 	}

@@ -155,6 +155,20 @@ func (s *session) alive() bool {
 	}) == nil
 }
 
+// aborted reports whether the open transaction can only be rolled back, though
+// no statement error was seen.
+func (s *session) aborted() bool {
+	if s.d.Engine() == SQLite {
+		return false
+	}
+	bad := false
+	err := s.raw(func(c *pgx.Conn) error {
+		bad = c.PgConn().TxStatus() != 'T'
+		return nil
+	})
+	return err != nil || bad
+}
+
 // markSQL records the batch in the transaction that it is part of. A session
 // that was probed meanwhile violates NOT NULL here and so cannot commit.
 const markSQL = `INSERT INTO db_commit (writer, batch, probed, at) VALUES ($1, $2, 0, $3)

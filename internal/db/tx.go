@@ -59,7 +59,7 @@ func (tx *Tx) Exec(q string, args ...any) (int64, error) {
 	if !tx.write {
 		return 0, tx.fail(ErrReadOnly)
 	}
-	vals, err := portable(args)
+	vals, err := portable(q, args)
 	if err != nil {
 		return 0, tx.fail(err)
 	}
@@ -82,7 +82,7 @@ func (tx *Tx) Query(q string, args ...any) (*sql.Rows, error) {
 	if err := tx.ready(); err != nil {
 		return nil, err
 	}
-	vals, err := portable(args)
+	vals, err := portable(q, args)
 	if err != nil {
 		return nil, tx.fail(err)
 	}
@@ -103,7 +103,7 @@ func (tx *Tx) QueryRow(q string, args ...any) *sql.Row {
 	if err := tx.ready(); err != nil {
 		return tx.errorRow(err)
 	}
-	vals, err := portable(args)
+	vals, err := portable(q, args)
 	if err != nil {
 		return tx.errorRow(tx.fail(err))
 	}
@@ -167,7 +167,11 @@ func (tx *Tx) finish(why error) error {
 		tx.done = why
 	}
 	for _, r := range tx.rows {
-		if err := r.Close(); err != nil && tx.err == nil {
+		err := r.Close()
+		if err == nil {
+			err = r.Err() // of an iteration that the closure did not check
+		}
+		if err != nil && tx.err == nil {
 			tx.err = err
 		}
 	}
@@ -175,9 +179,32 @@ func (tx *Tx) finish(why error) error {
 	return tx.err
 }
 
-// portable converts parameters to the types that both engines take alike:
-// int64, float64, bool, string, []byte, nil.
-func portable(args []any) ([]any, error) {
+// framing are the words that begin statements about the transaction or the
+// session, which belong to this package alone.
+var framing = map[string]bool{
+	"BEGIN": true, "START": true, "COMMIT": true, "END": true, "ROLLBACK": true, "ABORT": true, "SAVEPOINT": true,
+	"RELEASE": true, "PREPARE": true, "SET": true, "RESET": true, "DISCARD": true, "LISTEN": true,
+	"PRAGMA": true, "ATTACH": true, "DETACH": true, "VACUUM": true,
+}
+
+// checkStatement refuses framing statements.
+func checkStatement(q string) error {
+	word := strings.TrimLeft(q, " \t\r\n")
+	if i := strings.IndexAny(word, " \t\r\n;"); i >= 0 {
+		word = word[:i]
+	}
+	if len(word) <= len("SAVEPOINT") && framing[strings.ToUpper(word)] {
+		return fmt.Errorf("%w: %s", ErrStatement, strings.ToUpper(word))
+	}
+	return nil
+}
+
+// portable checks a statement and converts its parameters to the types that
+// both engines take alike: int64, float64, bool, string, []byte, nil.
+func portable(q string, args []any) ([]any, error) {
+	if err := checkStatement(q); err != nil {
+		return nil, err
+	}
 	vals := make([]any, len(args))
 	for i, a := range args {
 		v, err := driver.DefaultParameterConverter.ConvertValue(a)

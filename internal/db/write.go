@@ -100,6 +100,7 @@ type request struct {
 	// Set by the caller's goroutine before back, read by the writer after it.
 	err   error
 	panic *Panic
+	gone  bool // the caller's goroutine has ended
 }
 
 // result is the outcome of a request.
@@ -167,12 +168,13 @@ var errGoexit = errors.New("db: closure ended its goroutine")
 // run calls fn on the caller's own goroutine and hands the transaction back,
 // whether fn returns, panics or ends the goroutine (runtime.Goexit).
 func (r *request) run(tx *Tx) {
-	r.err = errGoexit
+	r.err, r.gone = errGoexit, true
 	defer func() {
 		if v := recover(); v != nil {
-			r.panic = &Panic{Value: v, Stack: debug.Stack()}
+			r.panic, r.gone = &Panic{Value: v, Stack: debug.Stack()}, false
 		}
 		r.back <- struct{}{}
 	}()
 	r.err = r.fn(tx)
+	r.gone = false
 }

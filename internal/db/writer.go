@@ -14,6 +14,8 @@ type writer struct {
 	s    *session
 	held *request // wants a batch of its own; comes next
 	last int      // size of the last batch
+	// careful is how many more batches set savepoints from the start.
+	careful int
 }
 
 // grace is how long past its deadline a closure may run before the writer
@@ -84,33 +86,88 @@ func (w *writer) gather() []*request {
 	return batch
 }
 
-// serve runs one batch in one transaction and answers its callers.
+// carefulBatches is for how many batches savepoints are set after a closure failed.
+const carefulBatches = 16
+
+// serve runs one batch and answers its callers. Savepoints cost a round trip
+// and, on PostgreSQL, a transaction number for each closure, and are needed
+// only if a closure fails. So a batch first runs without; if a closure fails,
+// all is rolled back and the batch runs again with a savepoint for each.
 func (w *writer) serve(batch []*request) {
 	w.last = len(batch)
-	if err := w.d.Err(); err != nil {
-		answer(batch, result{err: err})
-		return
+	careful := len(batch) > 1 && w.careful > 0
+	if careful {
+		w.careful--
 	}
-	if err := w.begin(len(batch) > 1); err != nil {
-		w.lost(batch, err)
-		return
-	}
-	for i, r := range batch {
-		if i > 0 {
-			if err := w.s.control(context.Background(), sqlSave); err != nil {
-				w.lost(batch, err)
-				return
-			}
-		}
-		if !w.step(batch, r) {
+	for w.attempt(batch, careful) == rerun {
+		w.careful = carefulBatches
+		careful = true
+		batch = reset(batch)
+		if len(batch) == 0 {
 			return
 		}
 	}
+}
+
+// verdict is what becomes of a batch after a closure.
+type verdict int
+
+const (
+	proceed verdict = iota // go on with the next closure
+	settled                // everybody has been answered
+	rerun                  // rolled back; run again with savepoints
+)
+
+// reset prepares a batch for another run, without callers whose goroutine ended.
+func reset(batch []*request) []*request {
+	kept := batch[:0]
+	for _, r := range batch {
+		if !r.gone {
+			r.err, r.panic = nil, nil
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+// attempt runs one batch in one transaction.
+func (w *writer) attempt(batch []*request, careful bool) verdict {
+	if err := w.d.Err(); err != nil {
+		answer(batch, result{err: err})
+		return settled
+	}
+	if err := w.begin(); err != nil {
+		w.lost(batch, err)
+		return settled
+	}
+	for i, r := range batch {
+		if careful {
+			frame := []string{sqlSave}
+			if i > 0 && batch[i-1].succeeded() {
+				frame = []string{sqlRelease, sqlSave}
+			}
+			if err := w.control(frame...); err != nil {
+				w.lost(batch, err)
+				return settled
+			}
+		}
+		if v := w.step(batch, r, careful); v != proceed {
+			return v
+		}
+	}
 	w.finish(batch)
+	return settled
+}
+
+// control runs framing statements within the time of one statement.
+func (w *writer) control(stmts ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*w.d.cfg.StatementTimeout)
+	defer cancel()
+	return w.s.control(ctx, stmts...)
 }
 
 // begin opens a transaction, on a new connection if need be.
-func (w *writer) begin(save bool) error {
+func (w *writer) begin() error {
 	if w.s == nil {
 		s, err := w.d.newSession()
 		if err != nil {
@@ -118,24 +175,17 @@ func (w *writer) begin(save bool) error {
 		}
 		w.s = s
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*w.d.cfg.StatementTimeout)
-	defer cancel()
-	q := sqlBegin
 	if w.d.Engine() == SQLite {
-		q = sqlBeginIm
+		return w.control(sqlBeginIm)
 	}
-	if save {
-		return w.s.control(ctx, q, sqlSave)
-	}
-	return w.s.control(ctx, q)
+	return w.control(sqlBegin)
 }
 
 // errConnect marks a failure to get a connection at all.
 var errConnect = errors.New("db: no connection")
 
-// step lets one caller run its closure. It reports false if the whole batch is
-// over, in which case everybody has been answered.
-func (w *writer) step(batch []*request, r *request) bool {
+// step lets one caller run its closure.
+func (w *writer) step(batch []*request, r *request, careful bool) verdict {
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), txKey{w.d}, true))
 	defer cancel()
 	tx := &Tx{d: w.d, ctx: joined{ctx, r.ctx}, conn: w.s, write: true, deadline: time.Now().Add(w.d.cfg.ClosureTimeout)}
@@ -150,62 +200,60 @@ func (w *writer) step(batch []*request, r *request) bool {
 		w.d.cfg.Logger.Error("closure abandoned", "after", (w.d.cfg.ClosureTimeout + grace).String())
 		r.done <- result{err: ErrDeadline}
 		w.lostBut(batch, r, ErrDeadline)
-		return false
+		return settled
 	}
 	failed := tx.finish(ErrTxDone)
+	if failed == nil && w.s.aborted() {
+		failed = ErrAborted
+	}
 	if failed != nil && r.err == nil && r.panic == nil {
 		r.err = fmt.Errorf("%w: %w", ErrAborted, w.d.mapError(failed))
 	}
-	if failed == nil && r.err == nil && r.panic == nil {
-		if len(batch) == 1 {
-			return true
-		}
-		err := w.s.control(context.Background(), sqlRelease)
-		if err == nil {
-			return true
-		}
-		failed = err
-		r.err = fmt.Errorf("%w: %w", ErrAborted, w.d.mapError(err))
+	if r.succeeded() {
+		return proceed
 	}
-	return w.undo(batch, r, failed)
+	return w.undo(batch, r, failed, careful)
 }
 
-// undo rolls back one closure after it failed. Its caller is answered with the
-// others, because it may have failed for what a neighbour wrote.
-func (w *writer) undo(batch []*request, r *request, failed error) bool {
+// undo rolls back one closure after it failed, failed being the statement error
+// if there was one. Its caller is answered with the others, because it may have
+// failed for what a neighbour wrote.
+func (w *writer) undo(batch []*request, r *request, failed error, careful bool) verdict {
+	c := classOther
 	if failed != nil {
-		switch classify(failed) {
-		case classIO:
-			w.d.markBroken(failed)
-			w.lost(batch, failed)
-			return false
-		case classLost:
-			w.lost(batch, failed)
-			return false
-		}
+		c = classify(failed)
 	}
-	back := []string{sqlBack, sqlRelease}
-	if len(batch) == 1 {
-		back = []string{sqlRollback}
+	if c == classIO || c == classLost || !w.s.alive() {
+		w.lost(batch, failed)
+		return settled
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), w.d.cfg.StatementTimeout)
-	defer cancel()
-	if err := w.s.control(ctx, back...); err != nil {
-		// The engine has rolled back everything (SQLite does on a full disk or an
-		// interrupt), or the connection is gone.
-		if failed != nil && classify(failed) != classRetry {
-			r.done <- r.result()
-			w.lostBut(batch, r, err)
-		} else {
-			w.lost(batch, err)
-		}
-		return false
-	}
-	if failed != nil && classify(failed) == classRetry {
+	if c == classRetry {
 		r.err = fmt.Errorf("%w: %w", errRetry, failed)
 		r.panic = nil
 	}
-	return true
+	if !careful {
+		err := w.control(sqlRollback)
+		if err != nil {
+			w.drop() // SQLite has rolled back by itself, or the connection is gone
+		}
+		if len(batch) > 1 {
+			return rerun
+		}
+		r.done <- r.result()
+		return settled
+	}
+	if err := w.control(sqlBack, sqlRelease); err != nil {
+		// The engine has rolled back everything (SQLite does on a full disk or an
+		// interrupt), or the connection is gone.
+		if failed == nil || c == classRetry {
+			w.lost(batch, err)
+			return settled
+		}
+		r.done <- r.result()
+		w.lostBut(batch, r, err)
+		return settled
+	}
+	return proceed
 }
 
 // errRetry marks a closure that lost a lock, a race or its plan.
@@ -229,10 +277,8 @@ func (w *writer) finish(batch []*request) {
 		}
 	}
 	if good == 0 {
-		if len(batch) > 1 {
-			if err := w.s.control(context.Background(), sqlRollback); err != nil {
-				w.drop()
-			}
+		if err := w.control(sqlRollback); err != nil {
+			w.drop()
 		}
 		w.answerEach(batch)
 		return
@@ -294,7 +340,7 @@ func (w *writer) commitFailed(batch []*request, err error) {
 		answer(batch, result{err: fmt.Errorf("%w: %w", w.d.Err(), ErrOutcomeUnknown)})
 		return
 	}
-	if rerr := w.s.control(context.Background(), sqlRollback); rerr != nil {
+	if rerr := w.control(sqlRollback); rerr != nil {
 		w.drop()
 	}
 	if len(batch) > 1 {
@@ -314,6 +360,9 @@ func (w *writer) lost(batch []*request, err error) { w.lostBut(batch, nil, err) 
 // lostBut is lost for all but one request, which has been answered.
 func (w *writer) lostBut(batch []*request, but *request, err error) {
 	w.drop()
+	if err == nil {
+		err = ErrUnavailable
+	}
 	if classify(err) == classIO {
 		w.d.markBroken(err)
 	}
