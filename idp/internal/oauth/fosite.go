@@ -1,0 +1,214 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/handler/oauth2"
+	"github.com/ory/fosite/handler/openid"
+
+	"oruro.gob.bo/suti/idp/internal/store"
+)
+
+// grantee presents one of our clients, authenticated and checked, to fosite.
+func grantee(c *store.Client) fosite.Client {
+	return &fosite.DefaultClient{ID: c.ID, Scopes: c.Scopes, GrantTypes: c.Grants, ResponseTypes: []string{"code"}, RedirectURIs: c.RedirectURIs, Public: c.Public()}
+}
+
+// session carries our rows through fosite to the ID token.
+type session struct {
+	*openid.DefaultSession
+	client  *store.Client
+	grant   *store.Grant
+	request *Request
+}
+
+// Clone returns the session itself: one request uses it, and nothing is stored.
+func (s *session) Clone() fosite.Session { return s }
+
+// recorder stands where fosite expects a database. Reads return the rows that
+// were read before; writes are accepted and dropped, because the engine builds
+// the rows itself from what the handlers return. Nothing here can lose a race:
+// the caller's conditional statements decide.
+type recorder struct {
+	code *fosite.Request
+	pkce *fosite.Request
+}
+
+var (
+	_ oauth2.CoreStorage                 = (*recorder)(nil)
+	_ oauth2.TokenRevocationStorage      = (*recorder)(nil)
+	_ openid.OpenIDConnectRequestStorage = (*recorder)(nil)
+)
+
+// CreateAuthorizeCodeSession implements fosite's storage.
+func (r *recorder) CreateAuthorizeCodeSession(context.Context, string, fosite.Requester) error {
+	return nil
+}
+
+// GetAuthorizeCodeSession implements fosite's storage.
+func (r *recorder) GetAuthorizeCodeSession(context.Context, string, fosite.Session) (fosite.Requester, error) {
+	if r.code == nil {
+		return nil, fosite.ErrNotFound
+	}
+	return r.code, nil
+}
+
+// InvalidateAuthorizeCodeSession implements fosite's storage.
+func (r *recorder) InvalidateAuthorizeCodeSession(context.Context, string) error { return nil }
+
+// CreateAccessTokenSession implements fosite's storage.
+func (r *recorder) CreateAccessTokenSession(context.Context, string, fosite.Requester) error {
+	return nil
+}
+
+// GetAccessTokenSession implements fosite's storage.
+func (r *recorder) GetAccessTokenSession(context.Context, string, fosite.Session) (fosite.Requester, error) {
+	return nil, fosite.ErrNotFound
+}
+
+// DeleteAccessTokenSession implements fosite's storage.
+func (r *recorder) DeleteAccessTokenSession(context.Context, string) error { return nil }
+
+// CreateRefreshTokenSession implements fosite's storage.
+func (r *recorder) CreateRefreshTokenSession(context.Context, string, string, fosite.Requester) error {
+	return nil
+}
+
+// GetRefreshTokenSession implements fosite's storage.
+func (r *recorder) GetRefreshTokenSession(context.Context, string, fosite.Session) (fosite.Requester, error) {
+	return nil, fosite.ErrNotFound
+}
+
+// DeleteRefreshTokenSession implements fosite's storage.
+func (r *recorder) DeleteRefreshTokenSession(context.Context, string) error { return nil }
+
+// RotateRefreshToken implements fosite's storage.
+func (r *recorder) RotateRefreshToken(context.Context, string, string) error { return nil }
+
+// RevokeRefreshToken implements fosite's storage.
+func (r *recorder) RevokeRefreshToken(context.Context, string) error { return nil }
+
+// RevokeAccessToken implements fosite's storage.
+func (r *recorder) RevokeAccessToken(context.Context, string) error { return nil }
+
+// CreateOpenIDConnectSession implements fosite's storage.
+func (r *recorder) CreateOpenIDConnectSession(context.Context, string, fosite.Requester) error {
+	return nil
+}
+
+// GetOpenIDConnectSession implements fosite's storage.
+func (r *recorder) GetOpenIDConnectSession(context.Context, string, fosite.Requester) (fosite.Requester, error) {
+	if r.code == nil {
+		return nil, openid.ErrNoSessionFound
+	}
+	return r.code, nil
+}
+
+// DeleteOpenIDConnectSession implements fosite's storage.
+func (r *recorder) DeleteOpenIDConnectSession(context.Context, string) error { return nil }
+
+// CreatePKCERequestSession implements fosite's storage.
+func (r *recorder) CreatePKCERequestSession(context.Context, string, fosite.Requester) error {
+	return nil
+}
+
+// GetPKCERequestSession implements fosite's storage.
+func (r *recorder) GetPKCERequestSession(context.Context, string, fosite.Session) (fosite.Requester, error) {
+	if r.pkce == nil {
+		return nil, fosite.ErrNotFound
+	}
+	return r.pkce, nil
+}
+
+// DeletePKCERequestSession keeps the challenge: only spending the code ends it.
+func (r *recorder) DeletePKCERequestSession(context.Context, string) error { return nil }
+
+// tokens makes access and refresh tokens of fixed length; codes stay fosite's.
+type tokens struct{ oauth2.CoreStrategy }
+
+// AccessTokenSignature implements fosite's strategy; nothing uses the result.
+func (tokens) AccessTokenSignature(context.Context, string) string { return "" }
+
+// GenerateAccessToken implements fosite's strategy.
+func (tokens) GenerateAccessToken(context.Context, fosite.Requester) (string, string, error) {
+	return bearer(accessPrefix), "-", nil
+}
+
+// ValidateAccessToken refuses: tokens are looked up, never validated here.
+func (tokens) ValidateAccessToken(context.Context, fosite.Requester, string) error {
+	return fosite.ErrInvalidTokenFormat
+}
+
+// RefreshTokenSignature implements fosite's strategy; nothing uses the result.
+func (tokens) RefreshTokenSignature(context.Context, string) string { return "" }
+
+// GenerateRefreshToken implements fosite's strategy.
+func (tokens) GenerateRefreshToken(context.Context, fosite.Requester) (string, string, error) {
+	return bearer(refreshPrefix), "-", nil
+}
+
+// ValidateRefreshToken refuses: tokens are looked up, never validated here.
+func (tokens) ValidateRefreshToken(context.Context, fosite.Requester, string) error {
+	return fosite.ErrInvalidTokenFormat
+}
+
+// idTokens assembles the ID token from the grant, by our clock and key.
+type idTokens struct{ e *Engine }
+
+// GenerateIDToken implements fosite's strategy.
+func (g *idTokens) GenerateIDToken(ctx context.Context, _ time.Duration, req fosite.Requester) (string, error) {
+	s, ok := req.GetSession().(*session)
+	if !ok || s.grant == nil {
+		return "", errors.New("idp: session without a grant")
+	}
+	return g.e.signIDToken(ctx, s.client, s.grant, s.request, s.IDTokenClaims().AccessTokenHash)
+}
+
+// signIDToken writes the claims of OpenID Connect Core 1.0 §2.
+func (e *Engine) signIDToken(ctx context.Context, c *store.Client, g *store.Grant, r *Request, atHash string) (string, error) {
+	now := e.cfg.Now()
+	claims := map[string]any{
+		"iss": e.cfg.Issuer, "sub": g.Sub, "aud": c.ID, "iat": now.Unix(), "exp": now.Add(e.cfg.IDTokenLifetime).Unix(),
+		"auth_time": g.AuthAt.Unix(), "acr": g.ACR, "amr": g.AMR, "sid": g.SID, "at_hash": atHash,
+	}
+	if r.Nonce != "" {
+		claims["nonce"] = r.Nonce
+	}
+	return e.cfg.Signer.SignIDToken(ctx, c.IDTokenAlg, claims)
+}
+
+// translate maps fosite's errors to ours; what is not a protocol error is a fault.
+func translate(err error) error {
+	var own *Error
+	if errors.As(err, &own) {
+		return own
+	}
+	for known, code := range map[*fosite.RFC6749Error]string{
+		fosite.ErrInvalidGrant: InvalidGrant, fosite.ErrInvalidRequest: InvalidRequest, fosite.ErrInvalidScope: InvalidScope,
+		fosite.ErrUnauthorizedClient: UnauthorizedClient, fosite.ErrTokenSignatureMismatch: InvalidGrant, fosite.ErrTokenExpired: InvalidGrant,
+		fosite.ErrInvalidTokenFormat: InvalidGrant,
+	} {
+		if errors.Is(err, known) {
+			e := Refuse(code, "%s", plain(fosite.ErrorToRFC6749Error(err)))
+			e.Err = err
+			return e
+		}
+	}
+	return err
+}
+
+// plain gives a description that says what to do without echoing input.
+func plain(e *fosite.RFC6749Error) string {
+	switch {
+	case errors.Is(e, fosite.ErrInvalidGrant):
+		return "the code or its proof is not valid"
+	case errors.Is(e, fosite.ErrInvalidScope):
+		return "a scope is not allowed"
+	case errors.Is(e, fosite.ErrUnauthorizedClient):
+		return "the client may not use this grant"
+	}
+	return "the request is not valid"
+}

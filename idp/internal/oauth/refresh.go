@@ -1,0 +1,37 @@
+package oauth
+
+import (
+	"context"
+
+	"oruro.gob.bo/suti/idp/internal/store"
+)
+
+// Refresh makes the tokens of a refresh (RFC 6749 §6): an access token for the
+// scopes, a new ID token where openid was granted (OpenID Connect Core 1.0
+// §12.2, without nonce) and, if rotate is set, the refresh token's successor in
+// the same family and with the same end.
+func (e *Engine) Refresh(ctx context.Context, c *store.Client, g *store.Grant, row *store.Refresh, scopes []string, rotate bool) (*Tokens, error) {
+	if !contains(c.Grants, GrantRefresh) {
+		return nil, Refuse(UnauthorizedClient, "the client may not use the refresh token grant")
+	}
+	now := e.cfg.Now()
+	value := bearer(accessPrefix)
+	t := &Tokens{
+		AccessToken: value, ExpiresIn: e.cfg.AccessLifetime, Scopes: scopes, IdleUntil: now.Add(e.cfg.RefreshIdle),
+		Access: &store.Access{
+			Hash: store.Hash("access", value), Grant: g.ID, Client: c.ID, Scopes: scopes, JKT: row.JKT, CreatedAt: now, ExpiresAt: now.Add(e.cfg.AccessLifetime),
+		},
+	}
+	if rotate {
+		t.RefreshToken = bearer(refreshPrefix)
+		t.Refresh = e.refreshRow(t.RefreshToken, g.ID, c.ID, row.JKT, row.Generation+1, now, row.ExpiresAt)
+	}
+	if contains(g.Scopes, "openid") {
+		token, err := e.signIDToken(ctx, c, g, &Request{}, atHash(value))
+		if err != nil {
+			return nil, err
+		}
+		t.IDToken = token
+	}
+	return t, nil
+}

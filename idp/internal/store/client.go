@@ -1,0 +1,164 @@
+package store
+
+import (
+	"database/sql"
+	"strings"
+	"time"
+
+	"oruro.gob.bo/suti/internal/db"
+	"oruro.gob.bo/suti/internal/identity"
+)
+
+// Client is a registered application.
+type Client struct {
+	ID             string
+	Institution    identity.InstitutionID
+	Sector         string // host or institution whose clients share subjects
+	Profile        string // gov-fapi2, gov-web, gov-native, gov-spa, legacy
+	Name           string
+	AuthMethod     string // private_key_jwt, client_secret_basic, client_secret_post, none
+	JWKS           string // public JWK Set, "" for clients without keys
+	RedirectURIs   []string
+	PostLogoutURIs []string
+	Scopes         []string
+	Grants         []string // grant types
+	IDTokenAlg     string   // ES256 or RS256
+	BackchannelURI string
+	Waivers        map[string]time.Time // waived rule -> until
+	CreatedAt      time.Time
+	DisabledAt     time.Time
+	Version        int64
+}
+
+// Public reports whether the client cannot authenticate.
+func (c *Client) Public() bool { return c.AuthMethod == "none" }
+
+// Waived reports whether a rule is waived for the client at t.
+func (c *Client) Waived(rule string, t time.Time) bool {
+	until, ok := c.Waivers[rule]
+	return ok && t.Before(until)
+}
+
+const clientColumns = `id, institution, sector, profile, name, auth_method, jwks, redirect_uris, post_logout_uris,
+	scopes, grants, id_token_alg, backchannel_uri, waivers, created_at, disabled_at, version`
+
+// InsertClient adds a client. A taken id is a unique violation of idp_client.
+func InsertClient(tx *db.Tx, c *Client) error {
+	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1)`,
+		c.ID, string(c.Institution), c.Sector, c.Profile, c.Name, c.AuthMethod, c.JWKS, encode(c.RedirectURIs), encode(c.PostLogoutURIs),
+		strings.Join(c.Scopes, " "), strings.Join(c.Grants, " "), c.IDTokenAlg, c.BackchannelURI, encode(c.Waivers), db.Micros(c.CreatedAt), micros(c.DisabledAt))
+	return err
+}
+
+// DisableClient ends a client: everything granted through it is dead at once.
+func DisableClient(tx *db.Tx, id string, now time.Time) error {
+	n, err := tx.Exec(`UPDATE idp_client SET disabled_at = $2, version = version + 1 WHERE id = $1 AND disabled_at IS NULL`, id, db.Micros(now))
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return err
+}
+
+// ClientByID returns a client that is not disabled, or ErrNotFound.
+func ClientByID(q db.Querier, id string) (*Client, error) {
+	return scanClient(q.QueryRow(`SELECT `+clientColumns+` FROM idp_client WHERE id = $1 AND disabled_at IS NULL`, id).Scan)
+}
+
+// Clients returns every client, disabled ones included, by id.
+func Clients(q db.Querier) ([]*Client, error) {
+	rows, err := q.Query(`SELECT ` + clientColumns + ` FROM idp_client ORDER BY id`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []*Client
+	for rows.Next() {
+		c, err := scanClient(rows.Scan)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, rows.Err()
+}
+
+func scanClient(scan func(...any) error) (*Client, error) {
+	var c Client
+	var institution, redirect, postLogout, scopes, grants, waivers string
+	var created int64
+	var disabled sql.NullInt64
+	err := scan(&c.ID, &institution, &c.Sector, &c.Profile, &c.Name, &c.AuthMethod, &c.JWKS, &redirect, &postLogout,
+		&scopes, &grants, &c.IDTokenAlg, &c.BackchannelURI, &waivers, &created, &disabled, &c.Version)
+	if err != nil {
+		return nil, notFound(err)
+	}
+	c.Institution, c.Scopes, c.Grants = identity.InstitutionID(institution), words(scopes), words(grants)
+	c.CreatedAt, c.DisabledAt = db.Time(created), timeOf(disabled)
+	for raw, into := range map[string]any{redirect: &c.RedirectURIs, postLogout: &c.PostLogoutURIs, waivers: &c.Waivers} {
+		if err := decode(raw, into); err != nil {
+			return nil, err
+		}
+	}
+	return &c, nil
+}
+
+// InsertSecret adds a secret (its HMAC) to a client; several may live at once.
+func InsertSecret(tx *db.Tx, client string, hash []byte, created, expires time.Time) error {
+	_, err := tx.Exec(`INSERT INTO idp_client_secret (client, hash, created_at, expires_at) VALUES ($1, $2, $3, $4)`,
+		client, hash, db.Micros(created), db.Micros(expires))
+	return err
+}
+
+// Secrets returns the HMACs of the client's secrets that live at now.
+func Secrets(q db.Querier, client string, now time.Time) ([][]byte, error) {
+	rows, err := q.Query(`SELECT hash FROM idp_client_secret WHERE client = $1 AND expires_at > $2`, client, db.Micros(now))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out [][]byte
+	for rows.Next() {
+		var h []byte
+		if err := rows.Scan(&h); err != nil {
+			return nil, err
+		}
+		out = append(out, h)
+	}
+	return out, rows.Err()
+}
+
+// SpendJTI records a client assertion's jti, once per client; again is ErrSpent.
+func SpendJTI(tx *db.Tx, client, jti string, expires time.Time) error {
+	n, err := tx.Exec(`INSERT INTO idp_jti (client, jti, expires_at) VALUES ($1, $2, $3) ON CONFLICT (client, jti) DO NOTHING`,
+		client, Hash("jti", jti), db.Micros(expires))
+	if err == nil && n == 0 {
+		err = ErrSpent
+	}
+	return err
+}
+
+// Subject returns the person's pairwise subject in a sector, storing fresh if there is none.
+func Subject(tx *db.Tx, sector string, person identity.PersonID, fresh string, now time.Time) (string, error) {
+	if _, err := tx.Exec(`INSERT INTO idp_subject (sector, person, sub, created_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (sector, person) DO NOTHING`, sector, string(person), fresh, db.Micros(now)); err != nil {
+		return "", err
+	}
+	var sub string
+	err := tx.QueryRow(`SELECT sub FROM idp_subject WHERE sector = $1 AND person = $2`, sector, string(person)).Scan(&sub)
+	return sub, notFound(err)
+}
+
+// PersonBySubject returns whom a sector knows by sub.
+func PersonBySubject(q db.Querier, sector, sub string) (identity.PersonID, error) {
+	var person string
+	err := q.QueryRow(`SELECT person FROM idp_subject WHERE sector = $1 AND sub = $2`, sector, sub).Scan(&person)
+	return identity.PersonID(person), notFound(err)
+}
+
+// InsertLocal adds the client that stands for the provider's own pages, unless it is there.
+func InsertLocal(tx *db.Tx, id string, now time.Time) error {
+	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
+		VALUES ($1, '', '', 'gov-web', 'Suti', 'none', '', '[]', '[]', '', '', 'ES256', '', '{}', $2, NULL, 1) ON CONFLICT (id) DO NOTHING`, id, db.Micros(now))
+	return err
+}

@@ -1,0 +1,259 @@
+package store
+
+import (
+	"database/sql"
+	"strings"
+	"time"
+
+	"oruro.gob.bo/suti/internal/db"
+	"oruro.gob.bo/suti/internal/identity"
+)
+
+// Grant is what a person allowed a client, once; codes and tokens hang on it.
+type Grant struct {
+	ID        string
+	SID       string
+	Session   string
+	Client    string
+	Person    identity.PersonID
+	Epoch     identity.Epoch
+	Sub       string
+	Scopes    []string
+	Request   string // canonical request, JSON: nonce, claims, response mode
+	ACR       string
+	AMR       []string
+	AuthAt    time.Time
+	CreatedAt time.Time
+}
+
+const grantColumns = `g.id, g.sid, g.session, g.client, g.person, g.epoch, g.sub, g.scope, g.request, g.acr, g.amr, g.auth_at, g.created_at`
+
+// InsertGrant stores a grant.
+func InsertGrant(tx *db.Tx, g *Grant) error {
+	_, err := tx.Exec(`INSERT INTO idp_grant (id, sid, session, client, person, epoch, sub, scope, request, acr, amr, auth_at, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		g.ID, g.SID, g.Session, g.Client, string(g.Person), int64(g.Epoch), g.Sub, strings.Join(g.Scopes, " "), g.Request, g.ACR, strings.Join(g.AMR, " "),
+		db.Micros(g.AuthAt), db.Micros(g.CreatedAt))
+	return err
+}
+
+// RevokeGrant ends a grant and its tokens. It reports whether this call ended it.
+func RevokeGrant(tx *db.Tx, id, why string, now time.Time) (bool, error) {
+	n, err := tx.Exec(`UPDATE idp_grant SET revoked_at = $2, revoked_why = $3 WHERE id = $1 AND revoked_at IS NULL`, id, db.Micros(now), why)
+	return n == 1, err
+}
+
+// grantTargets returns where to scan grantColumns, and what to run after.
+func grantTargets(g *Grant) ([]any, func()) {
+	var person, scope, amr string
+	var epoch, auth, created int64
+	return []any{&g.ID, &g.SID, &g.Session, &g.Client, &person, &epoch, &g.Sub, &scope, &g.Request, &g.ACR, &amr, &auth, &created}, func() {
+		g.Person, g.Epoch = identity.PersonID(person), identity.Epoch(epoch)
+		g.Scopes, g.AMR = words(scope), words(amr)
+		g.AuthAt, g.CreatedAt = db.Time(auth), db.Time(created)
+	}
+}
+
+// Code is an authorization code, stored by the hash of its value.
+type Code struct {
+	Hash        []byte
+	Grant       string
+	Client      string
+	RedirectURI string
+	Challenge   string // PKCE S256 challenge, "" only under a waiver
+	JKT         string // DPoP key thumbprint the code is bound to, or ""
+	ExpiresAt   time.Time
+	Consumed    bool
+}
+
+// InsertCode stores a code.
+func InsertCode(tx *db.Tx, c *Code) error {
+	_, err := tx.Exec(`INSERT INTO idp_code (hash, grant_id, client, redirect_uri, challenge, jkt, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		c.Hash, c.Grant, c.Client, c.RedirectURI, c.Challenge, c.JKT, db.Micros(c.ExpiresAt))
+	return err
+}
+
+// CodeByHash returns a code, consumed and expired ones included, with its grant.
+// alive says whether the grant and all above it stand.
+func CodeByHash(q db.Querier, hash []byte, now time.Time) (c *Code, g *Grant, alive bool, err error) {
+	c, g = &Code{}, &Grant{}
+	targets, done := grantTargets(g)
+	var expires, isLive int64
+	var consumed sql.NullInt64
+	err = q.QueryRow(`SELECT k.hash, k.grant_id, k.client, k.redirect_uri, k.challenge, k.jkt, k.expires_at, k.consumed_at,
+		CASE WHEN `+liveAt("$2")+` THEN 1 ELSE 0 END, `+grantColumns+`
+		FROM idp_code k JOIN idp_grant g ON g.id = k.grant_id
+		JOIN idp_rp_session r ON r.sid = g.sid JOIN idp_session s ON s.id = g.session
+		WHERE k.hash = $1`, hash, db.Micros(now)).
+		Scan(append([]any{&c.Hash, &c.Grant, &c.Client, &c.RedirectURI, &c.Challenge, &c.JKT, &expires, &consumed, &isLive}, targets...)...)
+	if err != nil {
+		return nil, nil, false, notFound(err)
+	}
+	done()
+	c.ExpiresAt, c.Consumed = db.Time(expires), consumed.Valid
+	return c, g, isLive == 1, nil
+}
+
+// ConsumeCode spends a code: once, by its client, before it expires, while the
+// grant and all above it stand. Anything else is ErrSpent.
+func ConsumeCode(tx *db.Tx, hash []byte, client string, now time.Time) error {
+	n, err := tx.Exec(`UPDATE idp_code SET consumed_at = $3 WHERE hash = $1 AND client = $2 AND consumed_at IS NULL AND expires_at > $3
+		AND EXISTS (SELECT 1 FROM idp_grant g JOIN idp_rp_session r ON r.sid = g.sid JOIN idp_session s ON s.id = g.session
+			WHERE g.id = idp_code.grant_id AND `+liveAt("$3")+`)`, hash, client, db.Micros(now))
+	if err == nil && n == 0 {
+		err = ErrSpent
+	}
+	return err
+}
+
+// BurnCode ends a code that was presented wrongly, so that no second guess is
+// possible. A code that is spent already stays so.
+func BurnCode(tx *db.Tx, hash []byte, client string, now time.Time) error {
+	_, err := tx.Exec(`UPDATE idp_code SET consumed_at = $3 WHERE hash = $1 AND client = $2 AND consumed_at IS NULL`, hash, client, db.Micros(now))
+	return err
+}
+
+// Access is an opaque access token, stored by the hash of its value.
+type Access struct {
+	Hash      []byte
+	Grant     string // "" for client credentials
+	Client    string
+	Scopes    []string
+	Audience  []string
+	JKT       string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// InsertAccess stores an access token.
+func InsertAccess(tx *db.Tx, a *Access) error {
+	var grant any
+	if a.Grant != "" {
+		grant = a.Grant
+	}
+	_, err := tx.Exec(`INSERT INTO idp_access (hash, grant_id, client, scope, audience, jkt, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		a.Hash, grant, a.Client, strings.Join(a.Scopes, " "), strings.Join(a.Audience, " "), a.JKT, db.Micros(a.CreatedAt), db.Micros(a.ExpiresAt))
+	return err
+}
+
+// LiveAccess returns an access token that is neither expired nor revoked and
+// whose grant and all above it stand; g is nil for client credentials. One
+// statement decides.
+func LiveAccess(q db.Querier, hash []byte, now time.Time) (*Access, *Grant, error) {
+	a := &Access{}
+	var grant sql.NullString
+	var scope, audience string
+	var created, expires int64
+	err := q.QueryRow(`SELECT a.hash, a.grant_id, a.client, a.scope, a.audience, a.jkt, a.created_at, a.expires_at FROM idp_access a
+		WHERE a.hash = $1 AND a.revoked_at IS NULL AND a.expires_at > $2
+		AND EXISTS (SELECT 1 FROM idp_client c WHERE c.id = a.client AND c.disabled_at IS NULL)
+		AND (a.grant_id IS NULL OR EXISTS (SELECT 1 FROM idp_grant g JOIN idp_rp_session r ON r.sid = g.sid JOIN idp_session s ON s.id = g.session
+			WHERE g.id = a.grant_id AND `+liveAt("$2")+`))`, hash, db.Micros(now)).
+		Scan(&a.Hash, &grant, &a.Client, &scope, &audience, &a.JKT, &created, &expires)
+	if err != nil {
+		return nil, nil, notFound(err)
+	}
+	a.Grant, a.Scopes, a.Audience, a.CreatedAt, a.ExpiresAt = grant.String, words(scope), words(audience), db.Time(created), db.Time(expires)
+	if a.Grant == "" {
+		return a, nil, nil
+	}
+	g := &Grant{}
+	targets, done := grantTargets(g)
+	if err := q.QueryRow(`SELECT `+grantColumns+` FROM idp_grant g WHERE g.id = $1`, a.Grant).Scan(targets...); err != nil {
+		return nil, nil, notFound(err)
+	}
+	done()
+	return a, g, nil
+}
+
+// RevokeAccess ends an access token of the client. It reports whether this call ended it.
+func RevokeAccess(tx *db.Tx, hash []byte, client string, now time.Time) (bool, error) {
+	n, err := tx.Exec(`UPDATE idp_access SET revoked_at = $3 WHERE hash = $1 AND client = $2 AND revoked_at IS NULL`, hash, client, db.Micros(now))
+	return n == 1, err
+}
+
+// Refresh is a refresh token, stored by the hash of its value. A grant's tokens are one family.
+type Refresh struct {
+	Hash        []byte
+	Grant       string
+	Client      string
+	Generation  int64
+	JKT         string
+	CreatedAt   time.Time
+	IdleUntil   time.Time
+	ExpiresAt   time.Time
+	FirstUsedAt time.Time
+	Successor   []byte // sealed under a key derived from the presented token, nil before the first use
+}
+
+// InsertRefresh stores a refresh token.
+func InsertRefresh(tx *db.Tx, r *Refresh) error {
+	_, err := tx.Exec(`INSERT INTO idp_refresh (hash, grant_id, client, generation, jkt, created_at, idle_until, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		r.Hash, r.Grant, r.Client, r.Generation, r.JKT, db.Micros(r.CreatedAt), db.Micros(r.IdleUntil), db.Micros(r.ExpiresAt))
+	return err
+}
+
+// RefreshByHash returns a refresh token, used and expired ones included, with
+// its grant. alive says whether the grant and all above it stand.
+func RefreshByHash(q db.Querier, hash []byte, now time.Time) (t *Refresh, g *Grant, alive bool, err error) {
+	t, g = &Refresh{}, &Grant{}
+	targets, done := grantTargets(g)
+	var created, idle, expires, isLive int64
+	var used sql.NullInt64
+	err = q.QueryRow(`SELECT t.hash, t.grant_id, t.client, t.generation, t.jkt, t.created_at, t.idle_until, t.expires_at, t.first_used_at, t.successor,
+		CASE WHEN `+liveAt("$2")+` THEN 1 ELSE 0 END, `+grantColumns+`
+		FROM idp_refresh t JOIN idp_grant g ON g.id = t.grant_id
+		JOIN idp_rp_session r ON r.sid = g.sid JOIN idp_session s ON s.id = g.session
+		WHERE t.hash = $1`, hash, db.Micros(now)).
+		Scan(append([]any{&t.Hash, &t.Grant, &t.Client, &t.Generation, &t.JKT, &created, &idle, &expires, &used, &t.Successor, &isLive}, targets...)...)
+	if err != nil {
+		return nil, nil, false, notFound(err)
+	}
+	done()
+	t.CreatedAt, t.IdleUntil, t.ExpiresAt, t.FirstUsedAt = db.Time(created), db.Time(idle), db.Time(expires), timeOf(used)
+	return t, g, isLive == 1, nil
+}
+
+// UseRefresh marks the first use of a refresh token and keeps its sealed
+// successor. Of several at once one succeeds; the others get ErrSpent and read
+// what the first one stored.
+func UseRefresh(tx *db.Tx, hash []byte, client string, successor []byte, now time.Time) error {
+	n, err := tx.Exec(`UPDATE idp_refresh SET first_used_at = $3, successor = $4
+		WHERE hash = $1 AND client = $2 AND first_used_at IS NULL AND idle_until > $3 AND expires_at > $3
+		AND EXISTS (SELECT 1 FROM idp_grant g JOIN idp_rp_session r ON r.sid = g.sid JOIN idp_session s ON s.id = g.session
+			WHERE g.id = idp_refresh.grant_id AND `+liveAt("$3")+`)`, hash, client, db.Micros(now), successor)
+	if err == nil && n == 0 {
+		err = ErrSpent
+	}
+	return err
+}
+
+// KeepRefresh moves the idle limit of a token that is not rotated.
+func KeepRefresh(tx *db.Tx, hash []byte, client string, idleUntil, now time.Time) error {
+	n, err := tx.Exec(`UPDATE idp_refresh SET idle_until = $4 WHERE hash = $1 AND client = $2 AND idle_until > $3 AND expires_at > $3
+		AND EXISTS (SELECT 1 FROM idp_grant g JOIN idp_rp_session r ON r.sid = g.sid JOIN idp_session s ON s.id = g.session
+			WHERE g.id = idp_refresh.grant_id AND `+liveAt("$3")+`)`, hash, client, db.Micros(now), db.Micros(idleUntil))
+	if err == nil && n == 0 {
+		err = ErrSpent
+	}
+	return err
+}
+
+// Purge removes what can no longer matter: rows that expired before the time
+// given, at most limit of each kind. It returns how many went.
+func Purge(tx *db.Tx, before time.Time, limit int) (int64, error) {
+	var total int64
+	for _, stmt := range []string{
+		`DELETE FROM idp_jti WHERE (client, jti) IN (SELECT client, jti FROM idp_jti WHERE expires_at < $1 LIMIT $2)`,
+		`DELETE FROM idp_access WHERE hash IN (SELECT hash FROM idp_access WHERE expires_at < $1 LIMIT $2)`,
+		`DELETE FROM idp_par WHERE uri IN (SELECT uri FROM idp_par WHERE expires_at < $1 LIMIT $2)`,
+		`DELETE FROM idp_interaction WHERE id IN (SELECT id FROM idp_interaction WHERE expires_at < $1 LIMIT $2)`,
+	} {
+		n, err := tx.Exec(stmt, db.Micros(before), limit)
+		if err != nil {
+			return total, err
+		}
+		total += n
+	}
+	return total, nil
+}
