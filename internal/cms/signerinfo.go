@@ -222,6 +222,9 @@ func (si *SignerInfo) readUnsigned(s *cryptobyte.String) error {
 	if !present {
 		return nil
 	}
+	if body.Empty() {
+		return malformed("unsignedAttrs empty")
+	}
 	var err error
 	si.UnsignedAttrs, _, err = readAttributes(body)
 	return err
