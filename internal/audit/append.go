@@ -134,3 +134,38 @@ func scanRow(s scanner) (*row, error) {
 }
 
 func fill(dst, src []byte) bool { return copy(dst, src) == len(dst) && len(src) == len(dst) }
+
+// leafColumns are those that make a leaf; queryLeaves reads them.
+const leafColumns = `id, class, at, body, commitment`
+
+// leafRow is an entry's id and its leaf.
+type leafRow struct {
+	id   string
+	leaf []byte
+}
+
+// queryLeaves runs a query over leafColumns.
+func queryLeaves(q db.Querier, query string, args ...any) ([]leafRow, error) {
+	rows, err := q.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []leafRow
+	for rows.Next() {
+		var r row
+		var commitment []byte
+		if err := rows.Scan(&r.ID, &r.Class, &r.At, &r.Body, &commitment); err != nil {
+			return nil, err
+		}
+		if !fill(r.Commitment[:], commitment) {
+			return nil, corrupt("entry %s: a commitment of %d bytes", r.ID, len(commitment))
+		}
+		leaf, err := r.leaf()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, leafRow{r.ID, leaf})
+	}
+	return out, rows.Err()
+}

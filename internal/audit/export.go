@@ -17,6 +17,9 @@ import (
 // database's tree does not extend. Nothing of it is overwritten.
 var ErrExport = errors.New("audit: the folder holds a log that this one does not extend")
 
+// exportMode lets a web server read what is published anyway.
+const exportMode = 0o644
+
 // ExportOptions says what [Log.Export] writes.
 type ExportOptions struct {
 	// Dir is the folder; it is created if absent. What an earlier export of
@@ -65,7 +68,7 @@ func (l *Log) Export(ctx context.Context, o ExportOptions) (logverify.Checkpoint
 			return logverify.Checkpoint{}, err
 		}
 	}
-	if err := writeDurably(filepath.Join(o.Dir, logverify.CheckpointPath), x.note); err != nil {
+	if err := writeDurably(filepath.Join(o.Dir, logverify.CheckpointPath), x.note, exportMode); err != nil {
 		return logverify.Checkpoint{}, fmt.Errorf("export checkpoint: %w", err)
 	}
 	return x.cp, nil
@@ -150,7 +153,7 @@ func (x *exporter) tile(ctx context.Context, t logverify.Tile) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("export folder: %w", err)
 	}
-	if err := writeDurably(path, body); err != nil {
+	if err := writeDurably(path, body, exportMode); err != nil {
 		return fmt.Errorf("export %s: %w", t.Path(), err)
 	}
 	return nil

@@ -169,7 +169,7 @@ func readTile(q db.Querier, number int64, t logverify.Tile) ([]byte, error) {
 // readBundle makes an entry bundle from the rows.
 func readBundle(q db.Querier, number int64, t logverify.Tile) ([]byte, error) {
 	first := t.N * logverify.TileWidth
-	rows, err := queryRows(q, `SELECT `+rowColumns+` FROM audit_entry
+	rows, err := queryLeaves(q, `SELECT `+leafColumns+` FROM audit_entry
 		WHERE log_number = $1 AND leaf_index >= $2 AND leaf_index < $3 ORDER BY leaf_index`,
 		number, first, first+int64(t.Width))
 	if err != nil {
@@ -180,11 +180,7 @@ func readBundle(q db.Querier, number int64, t logverify.Tile) ([]byte, error) {
 	}
 	var b []byte
 	for _, r := range rows {
-		leaf, err := r.leaf()
-		if err != nil {
-			return nil, err
-		}
-		b = logverify.AppendBundle(b, leaf)
+		b = logverify.AppendBundle(b, r.leaf)
 	}
 	return b, nil
 }

@@ -104,15 +104,15 @@ func parseHighWater(b []byte) (*highWater, error) {
 // a power failure, and before it the former one does.
 func (h *highWater) write(path string) error {
 	text := fmt.Sprintf("%s\n%s\n\n%s", highWaterTag, h.vkey, h.note)
-	if err := writeDurably(path, []byte(text)); err != nil {
+	if err := writeDurably(path, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("%w: %w", ErrHighWater, err)
 	}
 	return nil
 }
 
 // writeDurably writes a new file beside path, syncs it, renames it over path
-// and syncs the folder.
-func writeDurably(path string, data []byte) (err error) {
+// and syncs the folder. The file gets the given permissions.
+func writeDurably(path string, data []byte, perm fs.FileMode) (err error) {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
@@ -129,6 +129,9 @@ func writeDurably(path string, data []byte) (err error) {
 	}()
 	_, err = f.Write(data)
 	if err == nil {
+		err = f.Chmod(perm)
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
@@ -141,8 +144,8 @@ func writeDurably(path string, data []byte) (err error) {
 }
 
 // checkHighWater returns a *[RollbackError] unless the database holds all that
-// the mark says was signed: in the tree of the same origin, or in an earlier
-// log that a later one continues from there on.
+// the mark says was signed: in a log of the same origin, whose tree extends
+// the mark's, or in a log that continues that origin from there or later on.
 func checkHighWater(q db.Querier, current head, mark *highWater) error {
 	if mark == nil {
 		return nil
@@ -157,28 +160,18 @@ func checkHighWater(q db.Querier, current head, mark *highWater) error {
 	if err != nil {
 		return err
 	}
-	for i, h := range logs {
-		if h.Origin != mark.cp.Origin || i+1 == len(logs) {
-			continue
-		}
-		last, err := previousCheckpoint(h, logs[i+1])
-		if err != nil {
-			return err
-		}
-		if last.Size > mark.cp.Size || last.Tree == mark.cp.Tree {
+	for _, h := range logs {
+		if last, err := logverify.VerifyCheckpoint(h.Previous, mark.vkey); err == nil &&
+			(last.Size > mark.cp.Size || last.Tree == mark.cp.Tree) {
 			return nil
 		}
 	}
-	return refuse
-}
-
-// previousCheckpoint returns the last checkpoint of h, named by the log that follows it.
-func previousCheckpoint(h, next head) (logverify.Checkpoint, error) {
-	cp, err := logverify.VerifyCheckpoint(next.Previous, h.VKey)
-	if err != nil {
-		return cp, fmt.Errorf("%w: log %d does not name a checkpoint of log %d: %w", ErrCorrupt, next.Number, h.Number, err)
+	for _, h := range logs {
+		if h.Origin == mark.cp.Origin {
+			return checkExtends(q, h, mark.cp.Tree, refuse)
+		}
 	}
-	return cp, nil
+	return refuse
 }
 
 // checkExtends refuses a head that does not extend the tree signed.

@@ -15,7 +15,7 @@ type storedTile struct {
 
 // commitTree moves the head from old to next. Another head than old, or an
 // entry that has got a place or has vanished since, is [db.ErrFenced].
-func commitTree(tx *db.Tx, old head, next logverify.Tree, rows []pendingRow, tiles []storedTile) error {
+func commitTree(tx *db.Tx, old head, next logverify.Tree, rows []leafRow, tiles []storedTile) error {
 	n, err := tx.Exec(`UPDATE audit_log SET size = $1, root = $2 WHERE number = $3 AND size = $4 AND root = $5
 		AND NOT EXISTS (SELECT 1 FROM audit_log AS later WHERE later.number > $3)`,
 		next.Size, next.Root[:], old.Number, old.Tree.Size, old.Tree.Root[:])
@@ -46,7 +46,7 @@ func commitTree(tx *db.Tx, old head, next logverify.Tree, rows []pendingRow, til
 
 // assignPlaces sets the places of rows in order. Statements take powers of
 // two of rows, so that few texts have to be prepared.
-func assignPlaces(tx *db.Tx, old head, rows []pendingRow) error {
+func assignPlaces(tx *db.Tx, old head, rows []leafRow) error {
 	index := old.Tree.Size
 	for len(rows) > 0 {
 		k := 128

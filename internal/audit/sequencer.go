@@ -233,13 +233,7 @@ func (s *Sequencer) lead(ctx context.Context) error {
 type batch struct {
 	head head
 	tree *logverify.Builder
-	rows []pendingRow
-}
-
-// pendingRow is an entry without a place.
-type pendingRow struct {
-	id   string
-	leaf []byte
+	rows []leafRow
 }
 
 // read takes a snapshot: the head, checked, its edge, and what is pending.
@@ -270,20 +264,12 @@ func (s *Sequencer) read(ctx context.Context) (*batch, error) {
 // pending returns the entries without a place, by time. The order is a
 // courtesy to readers; what counts is that a late commit is found whenever it
 // appears.
-func pending(q db.Querier, limit int) ([]pendingRow, error) {
-	rows, err := queryRows(q, `SELECT `+rowColumns+` FROM audit_entry WHERE leaf_index IS NULL ORDER BY at, id LIMIT $1`, limit)
+func pending(q db.Querier, limit int) ([]leafRow, error) {
+	rows, err := queryLeaves(q, `SELECT `+leafColumns+` FROM audit_entry WHERE leaf_index IS NULL ORDER BY at, id LIMIT $1`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("pending entries: %w", err)
 	}
-	out := make([]pendingRow, len(rows))
-	for i, r := range rows {
-		leaf, err := r.leaf()
-		if err != nil {
-			return nil, err
-		}
-		out[i] = pendingRow{r.ID, leaf}
-	}
-	return out, nil
+	return rows, nil
 }
 
 // place computes the tree with the batch's leaves and commits it, on
