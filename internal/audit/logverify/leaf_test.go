@@ -343,3 +343,33 @@ func FuzzParseBundle(f *testing.F) {
 // counting returns the tree hash of the i-th leaf of the counting trees: the
 // leaf is i in decimal.
 func counting(i int) logverify.Hash { return logverify.LeafHash([]byte(strconv.Itoa(i))) }
+
+// TestDocumentedVectors keeps docs/log-format.md and the vectors together.
+func TestDocumentedVectors(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../../docs/log-format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := string(b)
+	vs := readVectors(t)
+	var want []string
+	for _, v := range vs.Leaves {
+		want = append(want, v.HeaderHash.String(), v.BodyHash.String(), v.ContentHash.String(), v.Commitment.String(),
+			v.LeafHash.String(), v.Leaf, v.Header.ID, strconv.FormatInt(v.Header.TimeUS, 10))
+	}
+	for _, h := range vs.Roots {
+		want = append(want, h.String())
+	}
+	for size, h := range vs.CountingTrees {
+		want = append(want, "| "+size+" | `"+h.String()+"` |")
+	}
+	for _, c := range logverify.Classes() {
+		want = append(want, "| `"+string(c)+"` |")
+	}
+	for _, s := range want {
+		if !strings.Contains(doc, s) {
+			t.Errorf("docs/log-format.md lacks %q", s)
+		}
+	}
+}
