@@ -145,7 +145,7 @@ func classify(err error) class {
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF),
 		errors.Is(err, net.ErrClosed), errors.As(err, &ne), pgconn.SafeToRetry(err):
 		return classLost
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, ErrDeadline), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return classTimeout
 	}
 	return classOther
@@ -216,7 +216,19 @@ func (d *DB) mapError(err error) error {
 	case classFull:
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case classTimeout:
+		if errors.Is(err, ErrDeadline) {
+			return err
+		}
 		return fmt.Errorf("%w: %w", ErrDeadline, err)
 	}
 	return err
+}
+
+// commitError is mapError for a failed commit, which includes the record of the batch.
+func (d *DB) commitError(err error) error {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) && pe.Code == "42P01" { // undefined_table: db_commit
+		return fmt.Errorf("%w: %w", ErrSchemaOld, err)
+	}
+	return d.mapError(err)
 }

@@ -134,6 +134,9 @@ func (l Line) forEngine(e Engine) (engineFS, int64, error) {
 	for _, n := range own {
 		files[strings.Replace(n, "."+e.String()+".sql", ".sql", 1)] = n
 	}
+	if len(files) == 0 {
+		return engineFS{}, 0, fmt.Errorf("%w: %q: no files for %s", ErrLine, l.Name, e)
+	}
 	for i := range len(files) {
 		prefix := fmt.Sprintf("%04d_", i+1)
 		if !slices.ContainsFunc(keys(files), func(n string) bool { return strings.HasPrefix(n, prefix) }) {

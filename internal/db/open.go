@@ -98,6 +98,8 @@ func (d *DB) pgPool(ctx context.Context, maxConns int, params map[string]string)
 	for k, v := range params {
 		rp[k] = v
 	}
+	// A standby lags: reading from one would show what has been revoked since.
+	cfg.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 	cfg.ConnConfig.OnNotice = func(c *pgconn.PgConn, n *pgconn.Notice) {
 		if n.SeverityUnlocalized == "WARNING" {
 			c.CustomData()[warned] = n.Code

@@ -38,7 +38,12 @@ func (d *DB) newSession() (*session, error) {
 	s := &session{d: d, conn: c, id: rand.Text()}
 	if d.Engine() == SQLite {
 		s.stmts = map[string]*sql.Stmt{}
+		return s, nil
 	}
+	if _, err := c.ExecContext(ctx, purgeSQL); err != nil && classify(err) == classLost {
+		s.discard()
+		return nil, errors.New(d.target.redact(err.Error()))
+	} // else: not migrated yet; the first commit will say so
 	return s, nil
 }
 
@@ -169,16 +174,23 @@ func (s *session) aborted() bool {
 	return err != nil || bad
 }
 
+// serverMicros is the server's time: rows of this table are purged by age, and
+// the nodes' clocks may differ.
+const serverMicros = `CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)`
+
+// purgeSQL forgets sessions that ended long before any commit could still be in flight.
+const purgeSQL = `DELETE FROM db_commit WHERE at < ` + serverMicros + ` - CAST(7 AS BIGINT) * 86400 * 1000000`
+
 // markSQL records the batch in the transaction that it is part of. A session
 // that was probed meanwhile violates NOT NULL here and so cannot commit.
-const markSQL = `INSERT INTO db_commit (writer, batch, probed, at) VALUES ($1, $2, 0, $3)
+const markSQL = `INSERT INTO db_commit (writer, batch, probed, at) VALUES ($1, $2, 0, ` + serverMicros + `)
 	ON CONFLICT (writer) DO UPDATE SET
 	batch = CASE WHEN db_commit.probed = 0 THEN excluded.batch END, at = excluded.at`
 
 // probeSQL waits for a transaction that may still be committing (its row lock),
 // bars the session from committing later, and tells its last batch. Being a
 // write, its own answer comes after whatever standby must have confirmed.
-const probeSQL = `INSERT INTO db_commit (writer, batch, probed, at) VALUES ($1, 0, 1, $2)
+const probeSQL = `INSERT INTO db_commit (writer, batch, probed, at) VALUES ($1, 0, 1, ` + serverMicros + `)
 	ON CONFLICT (writer) DO UPDATE SET probed = db_commit.probed + 1, at = excluded.at
 	RETURNING batch`
 
@@ -200,7 +212,7 @@ func (s *session) commit() error {
 	return s.raw(func(c *pgx.Conn) error {
 		delete(c.PgConn().CustomData(), warned)
 		var b pgx.Batch
-		b.Queue(markSQL, s.id, s.batch, Micros(s.d.cfg.Now()))
+		b.Queue(markSQL, s.id, s.batch)
 		b.Queue(sqlCommit)
 		br := c.SendBatch(ctx, &b)
 		_, err := br.Exec()
@@ -250,7 +262,7 @@ func (s *session) probe(deadline time.Time) (bool, error) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	var batch int64
-	err := s.d.writers.QueryRowContext(ctx, probeSQL, s.id, Micros(s.d.cfg.Now())).Scan(&batch)
+	err := s.d.writers.QueryRowContext(ctx, probeSQL, s.id).Scan(&batch)
 	if err != nil {
 		return false, errors.New(s.d.target.redact(err.Error()))
 	}

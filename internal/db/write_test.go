@@ -38,10 +38,11 @@ CREATE TABLE sample_name (
     kind TEXT NOT NULL,
     value TEXT NOT NULL UNIQUE,
     body BYTEA,
+    alias TEXT,
     CONSTRAINT sample_name_pk PRIMARY KEY (id),
     CONSTRAINT sample_name_owner_kind UNIQUE (owner, kind)
 );
-CREATE UNIQUE INDEX sample_name_lower ON sample_name (lower(value));
+CREATE UNIQUE INDEX sample_name_lower ON sample_name (lower(alias));
 CREATE UNIQUE INDEX sample_name_body ON sample_name (body) WHERE kind = 'main';
 CREATE TABLE sample_child (
     id TEXT NOT NULL PRIMARY KEY,

@@ -190,12 +190,7 @@ func (w *writer) step(batch []*request, r *request, careful bool) verdict {
 	defer cancel()
 	tx := &Tx{d: w.d, ctx: joined{ctx, r.ctx}, conn: w.s, write: true, deadline: time.Now().Add(w.d.cfg.ClosureTimeout)}
 	r.turn <- tx
-	watchdog := time.NewTimer(w.d.cfg.ClosureTimeout + grace)
-	defer watchdog.Stop()
-	select {
-	case <-r.back:
-	case <-watchdog.C:
-		cancel()
+	if !w.await(r, cancel) {
 		_ = tx.finish(ErrDeadline)
 		w.d.cfg.Logger.Error("closure abandoned", "after", (w.d.cfg.ClosureTimeout + grace).String())
 		r.done <- result{err: ErrDeadline}
@@ -215,6 +210,29 @@ func (w *writer) step(batch []*request, r *request, careful bool) verdict {
 	return w.undo(batch, r, failed, careful)
 }
 
+// await waits for the caller to hand the transaction back. It reports false if
+// the closure has to be abandoned, having cancelled its statements.
+func (w *writer) await(r *request, cancel func()) bool {
+	watchdog := time.NewTimer(w.d.cfg.ClosureTimeout)
+	defer watchdog.Stop()
+	select {
+	case <-r.back:
+		return true
+	case <-watchdog.C:
+	}
+	if w.d.Engine() == SQLite {
+		cancel() // interrupts a statement; PostgreSQL has statement_timeout, which keeps the connection
+	}
+	watchdog.Reset(grace)
+	select {
+	case <-r.back:
+		return true
+	case <-watchdog.C:
+		cancel()
+		return false
+	}
+}
+
 // undo rolls back one closure after it failed, failed being the statement error
 // if there was one. Its caller is answered with the others, because it may have
 // failed for what a neighbour wrote.
@@ -222,6 +240,9 @@ func (w *writer) undo(batch []*request, r *request, failed error, careful bool) 
 	c := classOther
 	if failed != nil {
 		c = classify(failed)
+	}
+	if c == classReadOnly && w.d.Engine() == Postgres {
+		c = classLost // the server has become a standby: look for the primary
 	}
 	if c == classIO || c == classLost || !w.s.alive() {
 		w.lost(batch, failed)
@@ -235,6 +256,11 @@ func (w *writer) undo(batch []*request, r *request, failed error, careful bool) 
 		err := w.control(sqlRollback)
 		if err != nil {
 			w.drop() // SQLite has rolled back by itself, or the connection is gone
+		}
+		if len(batch) > 1 && c == classTimeout {
+			r.done <- r.result() // do not let it hold the others up twice
+			r.gone = true
+			return rerun
 		}
 		if len(batch) > 1 {
 			return rerun
@@ -351,7 +377,7 @@ func (w *writer) commitFailed(batch []*request, err error) {
 		answer(batch, result{err: err, again: true})
 		return
 	}
-	answer(batch, result{err: w.d.mapError(err)})
+	answer(batch, result{err: w.d.commitError(err)})
 }
 
 // lost answers a batch whose transaction is gone before its commit.
