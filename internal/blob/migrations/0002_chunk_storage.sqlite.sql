@@ -1,0 +1,3 @@
+-- +goose Up
+-- Nothing to do: SQLite never compresses.
+SELECT 1;
