@@ -61,10 +61,12 @@ func TestTamper(t *testing.T) {
 					return g
 				})
 			},
-			"cut at a chunk":  func(id, _ string) { b.edit(id, func(f []byte) []byte { return f[:3*sealedChunk] }) },
-			"cut in a chunk":  func(id, _ string) { b.edit(id, func(f []byte) []byte { return f[:len(f)-1] }) },
-			"empty file":      func(id, _ string) { b.edit(id, func([]byte) []byte { return nil }) },
-			"file of another": func(id, o string) { b.edit(o, func(g []byte) []byte { b.edit(id, func([]byte) []byte { return g }); return g }) },
+			"cut at a chunk": func(id, _ string) { b.edit(id, func(f []byte) []byte { return f[:3*sealedChunk] }) },
+			"cut in a chunk": func(id, _ string) { b.edit(id, func(f []byte) []byte { return f[:len(f)-1] }) },
+			"empty file":     func(id, _ string) { b.edit(id, func([]byte) []byte { return nil }) },
+			"file of another": func(id, o string) {
+				b.edit(o, func(g []byte) []byte { b.edit(id, func([]byte) []byte { return g }); return g })
+			},
 		}
 		changes := inDatabase
 		if b.dir != "" {
