@@ -46,6 +46,9 @@ const (
 	oidQC          = "1.3.6.1.5.5.7.1.3"
 	oidBinding     = "1.3.6.1.5.5.7.1.37"
 	oidNoCheck     = "1.3.6.1.5.5.7.48.1.5"
+
+	oidCRLNumber    = "2.5.29.20"
+	oidExpiredOnCRL = "2.5.29.60"
 )
 
 func rules() []rule {

@@ -1,0 +1,303 @@
+package ca
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"oruro.gob.bo/suti/ca/internal/authority"
+	"oruro.gob.bo/suti/ca/internal/issuance"
+	"oruro.gob.bo/suti/ca/internal/status"
+	"oruro.gob.bo/suti/ca/internal/store"
+	"oruro.gob.bo/suti/ca/profile"
+	"oruro.gob.bo/suti/ca/tsa"
+	"oruro.gob.bo/suti/internal/identity"
+	"oruro.gob.bo/suti/internal/keystore"
+)
+
+const (
+	// maintainLease names the right to make authorities and services.
+	maintainLease     = "ca.maintain"
+	maintainLeaseLife = time.Minute
+	// A successor is made this long before its predecessor stops.
+	authorityAhead = 30 * 24 * time.Hour
+	unitAhead      = 30 * 24 * time.Hour
+	responderAhead = 15 * 24 * time.Hour
+)
+
+// Init claims this node's number prefix, abandons what a crash left open, makes
+// what is missing (root, issuing authorities, OCSP responders, time-stamping
+// unit) and publishes the first lists. It is idempotent. It returns [ErrBusy]
+// while another node does the same, [ErrNeedsRoot] in production without a root.
+func (c *CA) Init(ctx context.Context) error {
+	if c.live.Load() == nil {
+		prefix, err := c.store.Instance(ctx, c.cfg.Node, c.cfg.Prefix, c.cfg.Now())
+		if err != nil {
+			return err
+		}
+		l := &live{}
+		if l.engine, err = issuance.New(issuance.Config{Store: c.store, Authorities: c.authorities, Keys: c.cfg.Keys, Audit: c.cfg.Audit,
+			Profiles: c.profiles, Linter: c.linter, Answers: c.responder, Prefix: prefix, Now: c.cfg.Now}); err != nil {
+			return err
+		}
+		if l.tsa, err = tsa.New(tsa.Config{DB: c.cfg.DB, Audit: c.cfg.Audit, Units: units{c}, Policy: c.profiles.Arc().TimeStampPolicy(),
+			Prefix: prefix, Clock: c.cfg.Clock, Accuracy: c.cfg.Accuracy}); err != nil {
+			return err
+		}
+		c.live.CompareAndSwap(nil, l)
+	}
+	if err := c.authorities.Load(ctx); err != nil {
+		return err
+	}
+	return c.Maintain(ctx)
+}
+
+// Maintain is one step of what keeps the authority going: recovery, successors
+// of authorities, responders and units, renewed OCSP answers, lists. [CA.Run]
+// repeats it. [ErrBusy] (another node leads) is not a failure.
+func (c *CA) Maintain(ctx context.Context) error {
+	engine, err := c.engine()
+	if err != nil {
+		return err
+	}
+	if _, err := engine.Recover(ctx); err != nil {
+		return err
+	}
+	if err := c.authorities.Load(ctx); err != nil { // another node may have made some
+		return err
+	}
+	// The lease only spares two nodes the same work: constraints decide. So it is
+	// the node's, not the process's, and a node that was restarted goes on.
+	_, ok, err := c.cfg.DB.AcquireLease(ctx, maintainLease, "node:"+c.cfg.Node, maintainLeaseLife)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return ErrBusy
+	}
+	if err := c.provide(ctx); err != nil {
+		return err
+	}
+	if _, err := c.responder.Renew(ctx, 500); err != nil {
+		return err
+	}
+	if _, err := c.PublishCRL(ctx); err != nil && !errors.Is(err, status.ErrBusy) {
+		return err
+	}
+	return nil
+}
+
+// provide makes what is missing or about to end.
+func (c *CA) provide(ctx context.Context) error {
+	now := c.cfg.Now()
+	if err := c.provideRoot(ctx); err != nil {
+		return err
+	}
+	for _, k := range []profile.Kind{profile.Firma, profile.Servicios} {
+		if err := c.provideIssuing(ctx, k, now); err != nil {
+			return fmt.Errorf("issuing authority %s: %w", k, err)
+		}
+	}
+	for _, a := range c.authorities.All() {
+		if a.Kind == profile.Root {
+			continue
+		}
+		if err := c.provideResponder(ctx, a, now); err != nil {
+			return fmt.Errorf("OCSP responder of %s: %w", a.Slug, err)
+		}
+	}
+	if err := c.provideUnit(ctx, now); err != nil {
+		return fmt.Errorf("time-stamping unit: %w", err)
+	}
+	return nil
+}
+
+func (c *CA) provideRoot(ctx context.Context) error {
+	if len(c.Roots()) > 0 {
+		return nil
+	}
+	if c.cfg.Mode == Production && !c.cfg.InsecureOnlineRoot {
+		return ErrNeedsRoot
+	}
+	return c.makeAuthority(ctx, profile.Root, nil)
+}
+
+func (c *CA) provideIssuing(ctx context.Context, k profile.Kind, now time.Time) error {
+	current, err := c.authorities.Issuing(k, now)
+	if err == nil && now.Before(current.HalfLife().Add(-authorityAhead)) {
+		return nil
+	}
+	root, rootErr := c.authorities.Issuing(profile.Root, now)
+	if rootErr != nil {
+		if err == nil {
+			return nil // the present one still issues; the root's successor is a ceremony
+		}
+		return rootErr
+	}
+	return c.makeAuthority(ctx, k, root)
+}
+
+// makeAuthority makes the next generation of an authority with a new key.
+func (c *CA) makeAuthority(ctx context.Context, k profile.Kind, root *authority.Authority) error {
+	gen := c.authorities.Next(k)
+	slug := fmt.Sprintf("%s-g%d", k, gen)
+	key, err := c.cfg.Keys.Generate(keystore.Spec{Purpose: authority.PurposeOf(k), Alg: c.cfg.IssuerAlg, Owner: "system:" + slug, Activate: true})
+	if err != nil {
+		return err
+	}
+	o := issuance.Order{Kind: k, Owner: "authority:" + slug, Key: key, Issuer: root,
+		Input:     profile.Input{PublicKey: key.Public(), Subject: profile.Subject{CommonName: c.commonName(k, gen)}},
+		Authority: &store.Authority{Slug: slug, Kind: k, Generation: gen, Parent: slug, KeyID: key.ID()}}
+	if root != nil {
+		o.Authority.Parent = root.Slug
+	}
+	if err := c.own(ctx, o); err != nil {
+		return err
+	}
+	return c.authorities.Load(ctx)
+}
+
+// own issues a certificate for an authority or service.
+func (c *CA) own(ctx context.Context, o issuance.Order) error {
+	engine, err := c.engine()
+	if err != nil {
+		return err
+	}
+	o.Intent = identity.NewID("int", c.cfg.Now())
+	o.RequestHash = sha256.Sum256([]byte(o.Intent))
+	o.Actor = "service:ca"
+	token, err := engine.Prepare(ctx, o)
+	if err != nil {
+		return err
+	}
+	_, err = engine.Issue(ctx, token)
+	if errors.Is(err, store.ErrAuthorityTaken) {
+		return ErrBusy
+	}
+	return err
+}
+
+// commonName names an authority or service within 64 characters.
+func (c *CA) commonName(k profile.Kind, gen int64) string {
+	base := map[profile.Kind]string{profile.Root: "Autoridad interna raíz", profile.Firma: "Autoridad interna de firma",
+		profile.Servicios: "Autoridad interna de servicios", profile.TSU: "Unidad de sello de tiempo", profile.OCSP: "Servicio de estado OCSP"}[k]
+	tail := fmt.Sprintf(" G%d", gen)
+	if name := base + " " + c.cfg.ShortName + tail; c.cfg.ShortName != "" && utf8.RuneCountInString(name) <= 64 {
+		return name
+	}
+	return base + tail
+}
+
+func (c *CA) provideResponder(ctx context.Context, a *authority.Authority, now time.Time) error {
+	list, err := c.store.Services(ctx, a.Slug, profile.OCSP, now)
+	if err != nil {
+		return err
+	}
+	if len(list) > 0 && (now.Before(list[0].NotAfter.Add(-responderAhead)) || !list[0].NotAfter.Before(a.Cert.NotAfter)) {
+		return nil
+	}
+	if !now.Before(a.Cert.NotAfter) {
+		return nil
+	}
+	if err := c.makeService(ctx, profile.OCSP, authority.PurposeOCSP, a); err != nil {
+		return err
+	}
+	c.responder.Forget()
+	return nil
+}
+
+func (c *CA) provideUnit(ctx context.Context, now time.Time) error {
+	a, err := c.authorities.Issuing(profile.Servicios, now)
+	if err != nil {
+		return err
+	}
+	list, err := c.store.Services(ctx, a.Slug, profile.TSU, now)
+	if err != nil {
+		return err
+	}
+	if len(list) > 0 && now.Before(useUntil(list[0].NotBefore).Add(-unitAhead)) {
+		return nil
+	}
+	return c.makeService(ctx, profile.TSU, authority.PurposeTSU, a)
+}
+
+func (c *CA) makeService(ctx context.Context, k profile.Kind, purpose string, a *authority.Authority) error {
+	key, err := c.cfg.Keys.Generate(keystore.Spec{Purpose: purpose, Alg: c.cfg.ServiceAlg, Owner: "system:" + a.Slug, Activate: true})
+	if err != nil {
+		return err
+	}
+	return c.own(ctx, issuance.Order{Kind: k, Owner: "service:" + string(k) + ":" + a.Slug, Key: key, Issuer: a,
+		Input: profile.Input{PublicKey: key.Public(), Subject: profile.Subject{CommonName: c.commonName(k, a.Generation)}}})
+}
+
+// useUntil is when a unit's key stops signing: the PrivateKeyUsagePeriod that
+// begins with its certificate.
+func useUntil(notBefore time.Time) time.Time {
+	p, err := profile.Of(profile.TSU)
+	if err != nil {
+		return notBefore
+	}
+	return notBefore.Add(p.KeyUse)
+}
+
+// units gives the time-stamping service its unit.
+type units struct{ c *CA }
+
+// Unit implements tsa.Units: the newest unit whose key may be used at now.
+func (u units) Unit(ctx context.Context, now time.Time) (tsa.Unit, error) {
+	for _, a := range u.c.authorities.All() {
+		if a.Kind != profile.Servicios {
+			continue
+		}
+		list, err := u.c.store.Services(ctx, a.Slug, profile.TSU, now)
+		if err != nil {
+			return tsa.Unit{}, err
+		}
+		for _, s := range list {
+			if s.NotBefore.After(now) || !now.Before(useUntil(s.NotBefore)) {
+				continue
+			}
+			cert, err := x509.ParseCertificate(s.Certificate)
+			if err != nil {
+				return tsa.Unit{}, err
+			}
+			signer, err := u.c.cfg.Keys.Signer(ctx, s.KeyID, authority.PurposeTSU)
+			if err != nil {
+				return tsa.Unit{}, err
+			}
+			return tsa.Unit{SN: s.SN, Certificate: cert, Path: []*x509.Certificate{a.Cert}, Signer: signer, UseUntil: useUntil(s.NotBefore)}, nil
+		}
+	}
+	return tsa.Unit{}, tsa.ErrNoUnit
+}
+
+// PublishWithin bounds the time from a revocation to the list that has it.
+const PublishWithin = 60 * time.Second
+
+// step is the pause between steps of Run; a revocation waits at most this long
+// for its list, and revocations close together share one.
+const step = 15 * time.Second
+
+// PublishCRL publishes a list for each authority that needs one: with new
+// revocations, or at least hourly. It returns how many, or [ErrBusy].
+func (c *CA) PublishCRL(ctx context.Context) (int, error) { return c.publisher.Publish(ctx) }
+
+// Run keeps the authority going until ctx ends.
+func (c *CA) Run(ctx context.Context) {
+	t := time.NewTicker(step)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		if err := c.Maintain(ctx); err != nil && !errors.Is(err, ErrBusy) && ctx.Err() == nil {
+			c.cfg.Logger.ErrorContext(ctx, "authority not maintained", "error", err)
+		}
+	}
+}
