@@ -196,7 +196,46 @@ func (c *Client) finish(w http.ResponseWriter, r *http.Request) (string, error) 
 	if err != nil {
 		return "", err
 	}
+	if err := c.addUserInfo(ctx, claims, reply.AccessToken); err != nil {
+		return "", err
+	}
 	return p.Return, c.open(ctx, w, r, claims, reply.IDToken)
+}
+
+// addUserInfo adds the claims of the UserInfo endpoint (OpenID Connect Core 1.0
+// §5.3) that the ID token does not hold. An answer about another subject is refused.
+func (c *Client) addUserInfo(ctx context.Context, claims *Claims, accessToken string) error {
+	if c.provider.meta.UserInfo == "" {
+		return nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.provider.meta.UserInfo, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+accessToken)
+	res, err := c.cfg.HTTPClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("call the provider: %w", err)
+	}
+	defer res.Body.Close()
+	raw, err := readLimited(res.Body, maxMetadataBytes)
+	if err != nil {
+		return fmt.Errorf("read the provider's reply: %w", err)
+	}
+	if res.StatusCode != http.StatusOK {
+		return oauthError(res.StatusCode, raw)
+	}
+	var info map[string]json.RawMessage
+	var sub string
+	if strictJSON(raw, &info) != nil || json.Unmarshal(info["sub"], &sub) != nil || sub != claims.Subject {
+		return tokenErr("userinfo is about another subject")
+	}
+	for name, value := range info {
+		if _, held := claims.All[name]; !held {
+			claims.All[name] = value
+		}
+	}
+	return nil
 }
 
 // takePending consumes the login that state names, if this browser began it.

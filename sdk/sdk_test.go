@@ -242,6 +242,23 @@ func TestLoginRefuses(t *testing.T) {
 	}
 }
 
+func TestUserInfoAddsButNeverReplaces(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, true)
+	w.issuer.Person.Claims = nil
+	w.issuer.Person.UserInfo = map[string]any{"given_name": "Eva", "acr": sdk.N3}
+	if status, body, _ := w.get(w.browser(), w.app.URL+"/x"); status != 200 || body != "sub-1 Eva /x" {
+		t.Errorf("got %d %q, want Eva from userinfo", status, body)
+	}
+	if status, _, _ := w.get(w.browser(), w.app.URL+"/alto/"); status != 403 {
+		t.Errorf("a level named by userinfo alone was believed: %d", status)
+	}
+	w.issuer.Person.UserInfo = map[string]any{"sub": "somebody-else"}
+	if status, _, _ := w.get(w.browser(), w.app.URL+"/x"); status != 403 || !errors.Is(w.lastErr, sdk.ErrToken) {
+		t.Errorf("userinfo about another subject: got %d, %v; want ErrToken", status, w.lastErr)
+	}
+}
+
 func TestResponseIsForOneBrowserAndOneUse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, true)

@@ -31,6 +31,7 @@ type Person struct {
 	AMR      []string
 	AuthTime time.Time      // now by default
 	Claims   map[string]any // further claims of the ID token
+	UserInfo map[string]any // claims of the UserInfo endpoint; sub is added unless it is set
 }
 
 // App is a registered client.
@@ -64,6 +65,7 @@ type Issuer struct {
 	codes  map[string]grant
 	tokens map[string]introspection
 	jtis   map[string]bool
+	people map[string]Person // by access token
 }
 
 type grant struct {
@@ -91,7 +93,7 @@ func NewIssuer(now func() time.Time, apps ...App) *Issuer {
 	}
 	i := &Issuer{
 		Now: now, key: key, apps: map[string]App{}, pushed: map[string]url.Values{},
-		codes: map[string]grant{}, tokens: map[string]introspection{}, jtis: map[string]bool{},
+		codes: map[string]grant{}, tokens: map[string]introspection{}, jtis: map[string]bool{}, people: map[string]Person{},
 	}
 	for _, a := range apps {
 		i.apps[a.ID] = a
@@ -104,6 +106,7 @@ func NewIssuer(now func() time.Time, apps ...App) *Issuer {
 	mux.HandleFunc("POST /oauth2/token", i.token)
 	mux.HandleFunc("POST /oauth2/introspect", i.introspect)
 	mux.HandleFunc("GET /oauth2/logout", i.logout)
+	mux.HandleFunc("GET /oauth2/userinfo", i.userinfo)
 	i.server = httptest.NewServer(mux)
 	i.URL = i.server.URL
 	return i
@@ -144,7 +147,7 @@ func (i *Issuer) LogoutToken(client, subject, sid string) string {
 
 func (i *Issuer) metadata(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, map[string]any{
-		"issuer": i.URL, "authorization_endpoint": i.URL + "/oauth2/authorize", "token_endpoint": i.URL + "/oauth2/token",
+		"issuer": i.URL, "authorization_endpoint": i.URL + "/oauth2/authorize", "token_endpoint": i.URL + "/oauth2/token", "userinfo_endpoint": i.URL + "/oauth2/userinfo",
 		"jwks_uri": i.URL + "/jwks.json", "introspection_endpoint": i.URL + "/oauth2/introspect", "end_session_endpoint": i.URL + "/oauth2/logout",
 		"pushed_authorization_request_endpoint":          i.URL + "/oauth2/par",
 		"authorization_response_iss_parameter_supported": true,
@@ -279,6 +282,9 @@ func (i *Issuer) redeem(w http.ResponseWriter, a App, form url.Values) {
 	}
 	now := i.Now()
 	at := i.access(a.ID, g.person.Subject, g.request.Get("scope"))
+	i.mu.Lock()
+	i.people[at] = g.person
+	i.mu.Unlock()
 	hash := sha256.Sum256([]byte(at))
 	claims := map[string]any{
 		"iss": i.URL, "sub": g.person.Subject, "aud": a.ID, "iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "nonce": g.request.Get("nonce"),
@@ -313,6 +319,21 @@ func (i *Issuer) introspect(w http.ResponseWriter, r *http.Request) {
 		t = introspection{}
 	}
 	reply(w, http.StatusOK, t)
+}
+
+func (i *Issuer) userinfo(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	p, ok := i.people[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
+	i.mu.Unlock()
+	if !ok {
+		refuse(w, http.StatusUnauthorized, "invalid_token")
+		return
+	}
+	claims := map[string]any{"sub": p.Subject}
+	for k, v := range p.UserInfo {
+		claims[k] = v
+	}
+	reply(w, http.StatusOK, claims)
 }
 
 func (i *Issuer) logout(w http.ResponseWriter, r *http.Request) {
