@@ -123,3 +123,18 @@ func FuzzParsePayload(f *testing.F) {
 		}
 	})
 }
+
+// TestVectorsAreInTheNote keeps the document and the tests from drifting apart.
+func TestVectorsAreInTheNote(t *testing.T) {
+	t.Parallel()
+	note, err := os.ReadFile(filepath.Join("..", "..", "docs", "design", "0004-keystore-and-envelope.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(note, []byte(fileVector)) {
+		t.Error("the key file of the note is not the vector")
+	}
+	if !bytes.Contains(bytes.ReplaceAll(note, []byte("\n"), nil), []byte(boxVector)) {
+		t.Error("the box of the note is not the vector")
+	}
+}
