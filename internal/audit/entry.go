@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -77,6 +78,12 @@ func (p *Prepared) ID() string { return p.row.ID }
 
 // At returns the time that the entry tells, in microseconds.
 func (p *Prepared) At() time.Time { return p.row.at() }
+
+// String returns the id: a Prepared holds salts, which must not be printed.
+func (p *Prepared) String() string { return "audit entry " + p.row.ID }
+
+// LogValue returns the id.
+func (p *Prepared) LogValue() slog.Value { return slog.StringValue(p.String()) }
 
 // row is an audit_entry as stored. At is in microseconds since the Unix epoch.
 type row struct {

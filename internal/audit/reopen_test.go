@@ -14,8 +14,13 @@ import (
 )
 
 // tables in an order in which rows can be inserted.
-var tables = []struct{ name, order string }{
-	{"audit_log", "number"}, {"audit_entry", "at, id"}, {"audit_open", "id"}, {"audit_tile", "level, n"}, {"audit_checkpoint", "size"},
+var tables = []struct{ name, columns, order string }{
+	{"audit_log", "number, origin, vkey, size, root, signed, previous, at", "number"},
+	{"audit_entry", `id, class, kind, subject, actor, client, institution, purpose, at, intent, outcome, object,
+		header_salt, body, body_salt, owner, sealed, content_hash, commitment, log_number, leaf_index`, "at, id"},
+	{"audit_open", "id, kind, at", "id"},
+	{"audit_tile", "log_number, level, n, width, data", "log_number, level, n"},
+	{"audit_checkpoint", "log_number, size, note, at", "log_number, size"},
 }
 
 // backup copies the rows of the audit tables and returns a function that
@@ -30,7 +35,7 @@ func (h *harness) backup() (restore func()) {
 	err := h.d.Read(h.t.Context(), func(tx *db.Tx) error {
 		all = nil
 		for _, table := range tables {
-			rows, err := tx.Query(`SELECT * FROM ` + table.name + ` ORDER BY ` + table.order)
+			rows, err := tx.Query(`SELECT ` + table.columns + ` FROM ` + table.name + ` ORDER BY ` + table.order)
 			if err != nil {
 				return err
 			}

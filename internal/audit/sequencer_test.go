@@ -1,9 +1,16 @@
 package audit_test
 
 import (
+	"bytes"
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +22,7 @@ import (
 	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/audit/logverify"
 	"oruro.gob.bo/suti/internal/db"
+	"oruro.gob.bo/suti/internal/db/dbtest"
 	"oruro.gob.bo/suti/internal/failpoint"
 )
 
@@ -401,4 +409,50 @@ func TestRunStopsForAnOperatorAndGivesUpTheLead(t *testing.T) {
 			t.Errorf("Run on a changed head: got %v", err)
 		}
 	})
+}
+
+// wrongSigner shows one key and signs with another, as a faulty device might.
+type wrongSigner struct{ crypto.Signer }
+
+func (wrongSigner) Sign(r io.Reader, msg []byte, o crypto.SignerOpts) ([]byte, error) {
+	return testKey(2).Sign(r, msg, o)
+}
+
+func TestASignatureByTheWrongKeyIsNotPublished(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h *harness) {
+		h.cfg.Signer = wrongSigner{testKey(1)}
+		h.restart()
+		h.appendN(1)
+		if n, err := h.seq.Step(t.Context()); n != 1 || !errors.Is(err, logverify.ErrSignature) {
+			t.Errorf("Step = %d, %v; want ErrSignature", n, err)
+		}
+		if _, _, err := h.log.Latest(t.Context()); !errors.Is(err, audit.ErrPending) {
+			t.Errorf("published: %v", err)
+		}
+		if _, err := os.Stat(h.cfg.HighWater); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("high-water file: %v, want none", err)
+		}
+		ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.cfg.Signer = ec
+		if _, err := audit.NewSequencer(t.Context(), h.cfg); !errors.Is(err, audit.ErrKey) {
+			t.Errorf("ECDSA key: got %v, want ErrKey", err)
+		}
+	})
+}
+
+func TestPreparedDoesNotPrintItsSalts(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, dbtest.URL(t, db.SQLite), nil)
+	p := h.prepare(event(1))
+	var b bytes.Buffer
+	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "entry", p)
+	for _, s := range []string{fmt.Sprint(p), fmt.Sprintf("%+v", p), b.String()} {
+		if !strings.Contains(s, p.ID()) || strings.Contains(s, "cli_portal") || len(s) > 200 {
+			t.Errorf("printed as %q", s)
+		}
+	}
 }
