@@ -143,10 +143,12 @@ func classify(err error) class {
 	var ne net.Error
 	switch {
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF),
-		errors.Is(err, net.ErrClosed), errors.As(err, &ne), pgconn.SafeToRetry(err):
+		errors.Is(err, net.ErrClosed), pgconn.SafeToRetry(err):
 		return classLost
 	case errors.Is(err, ErrDeadline), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return classTimeout
+		return classTimeout // before net.Error, which DeadlineExceeded is too
+	case errors.As(err, &ne):
+		return classLost
 	}
 	return classOther
 }
@@ -222,6 +224,14 @@ func (d *DB) mapError(err error) error {
 		return fmt.Errorf("%w: %w", ErrDeadline, err)
 	}
 	return err
+}
+
+// retryable counts the kind of a failure that will be retried.
+func (s *stats) retryable(err error) {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) && pe.Code == "40P01" {
+		s.deadlocks.Add(1)
+	}
 }
 
 // commitError is mapError for a failed commit, which includes the record of the batch.

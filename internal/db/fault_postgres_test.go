@@ -175,11 +175,11 @@ func TestKilledSessionsLoseAndRepeatNothing(t *testing.T) {
 			kills.Add(n)
 		}
 	})
-	const callers, each = 24, 60
+	const callers, each, enough = 24, 40, 25
 	var mu sync.Mutex
 	acked := map[string]bool{}
 	dbtest.Contend(t, callers, func(i int) {
-		for k := range each {
+		for k := 0; k < each || kills.Load() < enough && !t.Failed(); k++ {
 			entry := fmt.Sprintf("%d-%d", i, k)
 			err := d.Write(context.Background(), func(tx *db.Tx) error { return enter(tx, entry) })
 			if err != nil && !errors.Is(err, db.ErrUnavailable) {
@@ -213,9 +213,6 @@ func TestKilledSessionsLoseAndRepeatNothing(t *testing.T) {
 		if want := map[bool]int{true: 1, false: 0}[ok]; found[entry] != want {
 			t.Errorf("%s: got %d rows, want %d", entry, found[entry], want)
 		}
-	}
-	if kills.Load() < 5 {
-		t.Errorf("only %d sessions were killed: the test shows nothing", kills.Load())
 	}
 	t.Logf("%d kills, %+v", kills.Load(), d.Stats())
 }

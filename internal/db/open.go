@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -25,7 +26,7 @@ func sqliteDSN(path string, readOnly bool) string {
 	for _, p := range []string{
 		"busy_timeout(" + strconv.FormatInt(sqliteBusy.Milliseconds(), 10) + ")",
 		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)", "cell_size_check(1)",
-		"cache_size(-16384)", "temp_store(MEMORY)",
+		"cache_size(-16384)", "temp_store(MEMORY)", "journal_size_limit(67108864)",
 		"secure_delete(FAST)", // deleted and shortened rows are overwritten: erasure of keys relies on it
 	} {
 		q.Add("_pragma", p)
@@ -54,7 +55,12 @@ func openSQLitePool(path string, readOnly bool, maxConns int) (*sql.DB, error) {
 }
 
 func (d *DB) openSQLite(ctx context.Context) error {
-	var err error
+	// Only the owner may read the file; the journal files take its mode. mknod
+	// makes it without a descriptor, whose closing would drop another handle's locks.
+	err := syscall.Mknod(d.target.path, syscall.S_IFREG|0o600, 0)
+	if err != nil && !errors.Is(err, syscall.EEXIST) {
+		return fmt.Errorf("create file: %w", err)
+	}
 	if d.writers, err = openSQLitePool(d.target.path, false, 1); err != nil {
 		return err
 	}
@@ -129,19 +135,46 @@ func (d *DB) openPostgres(ctx context.Context) error {
 	// One connection more than writers, to look up the outcome of a lost commit.
 	if d.writers, err = open(d.cfg.Writers+1, map[string]string{
 		"idle_in_transaction_session_timeout": millis(2 * d.cfg.ClosureTimeout),
+		"lock_timeout":                        millis(batchLockWait),
 	}); err != nil {
 		return err
 	}
-	var fsync, fullPage, syncCommit string
-	if err := d.writers.QueryRowContext(ctx, `SELECT current_setting('fsync'), current_setting('full_page_writes'),
-		current_setting('synchronous_commit')`).Scan(&fsync, &fullPage, &syncCommit); err != nil {
+	du, err := d.Durability(ctx)
+	if err != nil {
 		return errors.New(d.target.redact(err.Error()))
 	}
-	if syncCommit == "off" {
+	if du.SynchronousCommit == "off" {
 		return errors.New("synchronous_commit is off for this user or database: acknowledged commits could be lost")
 	}
-	if fsync != "on" || fullPage != "on" {
-		d.cfg.Logger.Warn("database server does not flush to disk: for tests only", "fsync", fsync, "full_page_writes", fullPage)
+	if !du.Fsync || !du.FullPageWrites {
+		d.cfg.Logger.Warn("database server does not flush to disk: for tests only", "fsync", du.Fsync, "full_page_writes", du.FullPageWrites)
 	}
 	return nil
+}
+
+// Durability is what the database promises about an acknowledged commit.
+type Durability struct {
+	Version           string // of the engine
+	Fsync             bool   // commits are flushed to stable storage
+	FullPageWrites    bool   // a page torn by a crash can be restored
+	SynchronousCommit string // PostgreSQL's setting; "on" on SQLite, which always flushes here
+	// SyncStandbys counts the PostgreSQL standbys that must confirm a commit and
+	// are connected. Production needs one (design D14). -1: this user may not see it.
+	SyncStandbys int
+}
+
+// Durability reads the present settings, for health checks.
+func (d *DB) Durability(ctx context.Context) (Durability, error) {
+	if d.Engine() == SQLite {
+		du := Durability{Fsync: true, FullPageWrites: true, SynchronousCommit: "on"} // Open has checked the settings
+		err := d.readers.QueryRowContext(ctx, `SELECT sqlite_version()`).Scan(&du.Version)
+		return du, err
+	}
+	var du Durability
+	err := d.writers.QueryRowContext(ctx, `SELECT current_setting('server_version'), current_setting('fsync') = 'on',
+		current_setting('full_page_writes') = 'on', current_setting('synchronous_commit'),
+		CASE WHEN pg_has_role('pg_read_all_stats', 'USAGE')
+		THEN (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')) ELSE -1 END`).
+		Scan(&du.Version, &du.Fsync, &du.FullPageWrites, &du.SynchronousCommit, &du.SyncStandbys)
+	return du, err
 }

@@ -75,6 +75,14 @@ const (
 	sqlCommit   = "COMMIT"
 )
 
+// batchLockWait bounds the wait for a row that another writer's batch holds.
+// Batches hold the rows of closures that have nothing to do with each other, so
+// two of them can wait for each other although no two closures could; the
+// server would notice only after its deadlock_timeout (1 s), with the writers
+// standing still. A closure that waited this long runs again in a transaction
+// of its own, which may wait as long as a statement may run.
+const batchLockWait = 50 * time.Millisecond
+
 // control runs framing statements, in one round trip where there are several.
 func (s *session) control(ctx context.Context, stmts ...string) error {
 	if s.d.Engine() == SQLite {

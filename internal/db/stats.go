@@ -9,11 +9,12 @@ type Stats struct {
 	Refused   int64 // closures that failed and were rolled back beside a commit
 	Retries   int64 // closures run again after lock or connection failures
 	Ambiguous int64 // commits whose outcome had to be looked up
+	Deadlocks int64 // statements that the server ended to break a deadlock
 	MaxBatch  int64 // most closures in one commit
 }
 
 type stats struct {
-	commits, writes, refused, retries, ambiguous, maxBatch atomic.Int64
+	commits, writes, refused, retries, ambiguous, deadlocks, maxBatch atomic.Int64
 }
 
 func (s *stats) commit(good, all int) {
@@ -32,6 +33,7 @@ func (s *stats) commit(good, all int) {
 func (d *DB) Stats() Stats {
 	return Stats{
 		Commits: d.stats.commits.Load(), Writes: d.stats.writes.Load(), Refused: d.stats.refused.Load(),
-		Retries: d.stats.retries.Load(), Ambiguous: d.stats.ambiguous.Load(), MaxBatch: d.stats.maxBatch.Load(),
+		Retries: d.stats.retries.Load(), Ambiguous: d.stats.ambiguous.Load(),
+		Deadlocks: d.stats.deadlocks.Load(), MaxBatch: d.stats.maxBatch.Load(),
 	}
 }

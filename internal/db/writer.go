@@ -136,7 +136,7 @@ func (w *writer) attempt(batch []*request, careful bool) verdict {
 		answer(batch, result{err: err})
 		return settled
 	}
-	if err := w.begin(); err != nil {
+	if err := w.begin(batch[0].alone); err != nil {
 		w.lost(batch, err)
 		return settled
 	}
@@ -167,7 +167,7 @@ func (w *writer) control(stmts ...string) error {
 }
 
 // begin opens a transaction, on a new connection if need be.
-func (w *writer) begin() error {
+func (w *writer) begin(alone bool) error {
 	if w.s == nil {
 		s, err := w.d.newSession()
 		if err != nil {
@@ -177,6 +177,9 @@ func (w *writer) begin() error {
 	}
 	if w.d.Engine() == SQLite {
 		return w.control(sqlBeginIm)
+	}
+	if alone {
+		return w.control(sqlBegin, "SET LOCAL lock_timeout = "+millis(w.d.cfg.StatementTimeout/2))
 	}
 	return w.control(sqlBegin)
 }
@@ -249,6 +252,7 @@ func (w *writer) undo(batch []*request, r *request, failed error, careful bool) 
 		return settled
 	}
 	if c == classRetry {
+		w.d.stats.retryable(failed)
 		r.err = fmt.Errorf("%w: %w", errRetry, failed)
 		r.panic = nil
 	}
@@ -287,7 +291,7 @@ var errRetry = errors.New("db: run again")
 
 func (r *request) result() result {
 	if errors.Is(r.err, errRetry) {
-		return result{err: r.err, again: true}
+		return result{err: r.err, again: true, alone: true}
 	}
 	return result{err: r.err, panic: r.panic}
 }
