@@ -141,7 +141,12 @@ func newHarness(t testing.TB, url string, first *harness) *harness {
 
 func newLog(t testing.TB, d *db.DB, c *clock, k *keys) *audit.Log {
 	t.Helper()
-	l, err := audit.New(audit.Config{DB: d, Keys: k, Erased: errKeyErased, Now: c.Now})
+	return newLogMaxAge(t, d, c, k, 0)
+}
+
+func newLogMaxAge(t testing.TB, d *db.DB, c *clock, k *keys, maxAge time.Duration) *audit.Log {
+	t.Helper()
+	l, err := audit.New(audit.Config{DB: d, Keys: k, Erased: errKeyErased, Now: c.Now, MaxAge: maxAge})
 	if err != nil {
 		t.Fatal(err)
 	}
