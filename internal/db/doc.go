@@ -2,13 +2,16 @@
 // PostgreSQL in production, one SQL text for both.
 //
 // Writes are group-committed. [DB.Write] queues the caller; a writer (one on
-// SQLite, a few on PostgreSQL) gathers waiting callers into one transaction
-// with a savepoint each, commits once, and only then answers them. The rules a
-// closure must keep follow from that:
+// SQLite, a few on PostgreSQL) gathers waiting callers into one transaction,
+// lets each run its closure on its own goroutine in turn, commits once, and only
+// then answers them. If a closure fails, the batch is rolled back and run again
+// with a savepoint for each. The rules a closure must keep follow from that:
 //
 //   - It may run more than once: a lost connection, a deadlock or a neighbour's
 //     failure reruns it. It may only use tx and variables it assigns afresh.
 //   - It does no I/O, no cryptography and no waiting: others wait behind it.
+//   - It holds rows until the whole batch commits: rows that everybody changes
+//     (counters) are slow on PostgreSQL.
 //   - It decides by one conditional statement (UPDATE … WHERE … RETURNING),
 //     never by reading first and writing then: on PostgreSQL other writers
 //     commit in between.
