@@ -191,10 +191,23 @@ func (v Value) ownDuplicate() (string, bool) {
 
 // Refs calls fn for every reference within v, at any depth, until fn returns false.
 func (v Value) Refs(fn func(Ref) bool) {
+	v.Visit(func(d Value) bool {
+		r, ok := d.Ref()
+		return !ok || fn(r)
+	})
+}
+
+// Visit calls fn for v and every reference, array and dictionary within it, in
+// no certain order, until fn returns false. It does not follow references.
+func (v Value) Visit(fn func(Value) bool) {
+	if len(v.kids) == 0 {
+		fn(v)
+		return
+	}
 	for todo := []Value{v}; len(todo) > 0; {
 		d := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		if r, ok := d.Ref(); ok && !fn(r) {
+		if !fn(d) {
 			return
 		}
 		for _, k := range d.kids {

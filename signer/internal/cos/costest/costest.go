@@ -147,6 +147,8 @@ func finish(out []byte, shape Shape, entries, hidden map[int]entry, trailer stri
 		entries[next] = entry{1, start, 0}
 		out = xrefStream(out, next, entries, fmt.Sprintf("/Size %d %s", next+1, trailer))
 	case Hybrid:
+		// As Acrobat does: a table in which the packed objects are free, and a
+		// second, empty one behind it that names the stream.
 		at := len(out)
 		if len(hidden) > 0 {
 			out = xrefStream(out, next, hidden, fmt.Sprintf("/Size %d", next+1))
@@ -154,11 +156,16 @@ func finish(out []byte, shape Shape, entries, hidden map[int]entry, trailer stri
 			for n := range hidden {
 				entries[n] = entry{0, 0, 65535}
 			}
-			trailer += fmt.Sprintf(" /XRefStm %d", at)
 			next++
 		}
 		start = len(out)
 		out = table(out, entries, fmt.Sprintf("/Size %d %s", next, trailer))
+		if len(hidden) > 0 {
+			trailer = regexp.MustCompile(`/Prev \d+`).ReplaceAllString(trailer, "")
+			first := start
+			start = len(out)
+			out = table(out, nil, fmt.Sprintf("/Size %d %s /Prev %d /XRefStm %d", next, trailer, first, at))
+		}
 	}
 	return append(out, fmt.Sprintf("startxref\n%d\n%%%%EOF\n", start)...)
 }
@@ -224,6 +231,9 @@ func runs(entries map[int]entry) [][]int {
 
 func table(out []byte, entries map[int]entry, trailer string) []byte {
 	out = append(out, "xref\n"...)
+	if len(entries) == 0 {
+		out = append(out, "0 0\n"...)
+	}
 	for _, run := range runs(entries) {
 		out = append(out, fmt.Sprintf("%d %d\n", run[0], len(run))...)
 		for _, n := range run {

@@ -20,6 +20,7 @@ const (
 	EmptySig = 14
 	FieldsAr = 15
 	Metadata = 16
+	Group    = 17
 )
 
 // Options of [Sample].
@@ -85,10 +86,11 @@ func sampleForm(o Options) (entry string, objs []Obj) {
 	widget := fmt.Sprintf("/Type /Annot /Subtype /Widget /P %d 0 R /F 4", Page1)
 	objs = []Obj{
 		{Num: TextA, Body: "<<" + widget + " /FT /Tx /T (a) /V (uno) /Rect [72 600 200 620] /DA (/Helv 12 Tf 0 g)>>"},
-		{Num: TextB, Body: "<<" + widget + " /FT /Tx /T (grupo.b) /Rect [72 560 200 580]>>"},
+		{Num: Group, Body: fmt.Sprintf("<</FT /Tx /T (grupo) /Kids [%d 0 R]>>", TextB)},
+		{Num: TextB, Body: fmt.Sprintf("<<%s /Parent %d 0 R /T (b) /Rect [72 560 200 580]>>", widget, Group)},
 		{Num: EmptySig, Body: "<<" + widget + " /FT /Sig /T (Firma) /Rect [300 560 500 620]" + o.FieldExtra + ">>"},
 	}
-	fields := fmt.Sprintf("[%d 0 R %d 0 R %d 0 R]", TextA, TextB, EmptySig)
+	fields := fmt.Sprintf("[%d 0 R %d 0 R %d 0 R]", TextA, Group, EmptySig)
 	if o.IndirectForm {
 		objs = append(objs, Obj{Num: FieldsAr, Body: fields})
 		fields = fmt.Sprintf("%d 0 R", FieldsAr)

@@ -1,0 +1,99 @@
+package pades
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+
+	"oruro.gob.bo/suti/internal/cms"
+)
+
+// AttributeOptions says what is signed besides the digest and the certificate.
+type AttributeOptions struct {
+	// Commitment adds a commitment-type-indication (for instance proof of
+	// approval, 1.2.840.113549.1.9.16.6.5) unless nil. EN 319 142-1 §6.3 does
+	// not allow it together with Options.Reason.
+	Commitment asn1.ObjectIdentifier
+	// Extra are further signed attributes in DER, such as signer-attributes-v2.
+	Extra []cms.Attribute
+}
+
+// ToBeSigned is what the signer's key has to sign.
+type ToBeSigned struct {
+	// Attributes is the DER of the signed attributes, the message that the
+	// signature covers. It goes into [Signature].
+	Attributes []byte
+	// Input and Opts are the arguments of crypto.Signer.Sign: for all
+	// algorithms but Ed25519 Input is the digest of Attributes.
+	Input []byte
+	Opts  crypto.SignerOpts
+	// Algorithm is a stable name such as "ecdsa-sha256".
+	Algorithm string
+}
+
+// SignedAttributes builds the signed attributes for the certificate chain[0],
+// followed by its path. Equal arguments give equal bytes.
+//
+// Errors: [ErrCertificate]; [*ReserveError] if chain and the token size that
+// was prepared for cannot fit; those of internal/cms.
+func (s *Session) SignedAttributes(chain []*x509.Certificate, o AttributeOptions) (*ToBeSigned, error) {
+	if err := s.checkSigner(chain); err != nil {
+		return nil, err
+	}
+	alg, err := algorithmFor(chain[0], s.hash)
+	if err != nil {
+		return nil, err
+	}
+	p, err := cms.PrepareSignedAttrs(cms.Params{
+		Certificate: chain[0], Algorithm: alg, Digest: s.digest, Commitment: o.Commitment, Extra: o.Extra,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("pades: signed attributes: %w", err)
+	}
+	need, err := p.Size(cms.AssembleOptions{Certificates: chain}, 0)
+	if err != nil {
+		return nil, fmt.Errorf("pades: size of signature: %w", err)
+	}
+	if need > s.reserve {
+		return nil, &ReserveError{Need: need, Have: s.reserve}
+	}
+	return &ToBeSigned{Attributes: p.SignedAttrs(), Input: p.Input(), Opts: alg.SignerOpts(), Algorithm: alg.String()}, nil
+}
+
+// algorithmFor returns the key's algorithm, which must digest as the byte
+// range was digested.
+func algorithmFor(cert *x509.Certificate, h crypto.Hash) (cms.Algorithm, error) {
+	alg, err := algorithmOf(cert)
+	if err != nil {
+		return 0, err
+	}
+	if alg.Hash() != h {
+		return 0, fmt.Errorf("%w: its key signs with %v, the file was prepared with %v", ErrCertificate, alg.Hash(), h)
+	}
+	return alg, nil
+}
+
+func algorithmOf(cert *x509.Certificate) (cms.Algorithm, error) {
+	alg, err := cms.AlgorithmFor(cert.PublicKey)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrCertificate, err)
+	}
+	return alg, nil
+}
+
+// checkSigner checks what can be said of the certificate without trust: that
+// it is for signing, and valid at the time claimed.
+func (s *Session) checkSigner(chain []*x509.Certificate) error {
+	if len(chain) == 0 || chain[0] == nil {
+		return fmt.Errorf("%w: none given", ErrCertificate)
+	}
+	c := chain[0]
+	if why := unfitForSigning(c); why != "" {
+		return fmt.Errorf("%w: %s", ErrCertificate, why)
+	}
+	if s.signingTime.Before(c.NotBefore) || s.signingTime.After(c.NotAfter) {
+		return fmt.Errorf("%w: not valid at the signing time", ErrCertificate)
+	}
+	return nil
+}

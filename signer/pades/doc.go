@@ -1,0 +1,28 @@
+// Package pades signs PDF files and judges signed ones: PAdES baseline
+// signatures (ETSI EN 319 142-1) of levels B-B and B-T. It takes bytes and
+// gives bytes; it stores nothing, opens no connection and reads no clock.
+//
+// Signing has separate steps, so that the person can consent to what is to be
+// signed, and the key can be anywhere:
+//
+//	report, err := pades.Preflight(ctx, base, size)            // may it be signed?
+//	session, err := pades.Prepare(ctx, base, size, options)    // byte range fixed
+//	tbs, err := session.SignedAttributes(chain, …)             // certificate known now
+//	value, err := key.Sign(rand.Reader, tbs.Input, tbs.Opts)
+//	signed, err := session.Embed(ctx, pades.Signature{…})      // checked, then written
+//
+// A [Session] can be stored between the steps. [Sign] does all of them.
+//
+// Invariants: the file is never changed, only added to, and is never held in
+// memory. Whatever an earlier signature covers, form fields and metadata keep
+// their bytes; what cannot be added to safely is refused with a
+// [*RefusedError]. A signature value is checked against its certificate, and a
+// time-stamp against the value, before either is written.
+//
+// [Verify] reports on every signature by itself. It never calls valid what it
+// does not fully understand: every later change must be on a list of harmless
+// ones, see docs/design/0013-pdf-core.md.
+//
+// Below it are signer/internal/{cos, incr, appearance} and the mechanisms
+// internal/{cms, tsp}. Anyone above signer/pades may import it.
+package pades

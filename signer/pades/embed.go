@@ -1,0 +1,189 @@
+package pades
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
+
+	"oruro.gob.bo/suti/internal/cms"
+	"oruro.gob.bo/suti/internal/tsp"
+)
+
+// Signature is what [Session.Embed] writes.
+type Signature struct {
+	// Value is what the key gave for [ToBeSigned].Input.
+	Value []byte
+	// Attributes are [ToBeSigned].Attributes.
+	Attributes []byte
+	// Chain is the signer's certificate and its path.
+	Chain []*x509.Certificate
+	// Token is the DER of a time-stamp token over Value.
+	Token []byte
+	// AllowLower writes level B-B if B-T was asked for and Token is nil.
+	// [Signed].Achieved tells.
+	AllowLower bool
+}
+
+// Signed is a finished signature: the update that makes the file a signed one.
+type Signed struct {
+	Requested, Achieved Level
+	// CMS is the signature as embedded, without padding.
+	CMS []byte
+
+	session *Session
+	tail    []byte
+}
+
+// TimestampInput returns what a time-stamp over a signature value must stamp:
+// its SHA-256 digest.
+func TimestampInput(value []byte) (crypto.Hash, []byte) {
+	h := crypto.SHA256.New()
+	_, _ = h.Write(value)
+	return crypto.SHA256, h.Sum(nil)
+}
+
+// Embed checks the signature value against the certificate and the token
+// against the value, and only then fills the hole.
+//
+// Errors: [ErrCertificate], [ErrNoTimestamp], [ErrTimestamp], [*ReserveError],
+// and those of internal/cms, such as cms.ErrSignature.
+func (s *Session) Embed(ctx context.Context, sig Signature) (*Signed, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	out := &Signed{Requested: s.requested, Achieved: LevelBB, session: s}
+	if sig.Token == nil && s.requested == LevelBT && !sig.AllowLower {
+		return nil, ErrNoTimestamp
+	}
+	if err := s.checkSigner(sig.Chain); err != nil {
+		return nil, err
+	}
+	alg, err := algorithmFor(sig.Chain[0], s.hash)
+	if err != nil {
+		return nil, err
+	}
+	p, err := cms.Resume(sig.Chain[0], alg, sig.Attributes, nil)
+	if err != nil {
+		return nil, fmt.Errorf("pades: signed attributes: %w", err)
+	}
+	if out.CMS, err = p.Assemble(sig.Value, cms.AssembleOptions{Certificates: sig.Chain}); err != nil {
+		return nil, fmt.Errorf("pades: signature: %w", err)
+	}
+	if err := s.recheck(out.CMS, sig.Chain[0]); err != nil {
+		return nil, err
+	}
+	if sig.Token != nil {
+		if err := checkToken(sig.Token, sig.Value); err != nil {
+			return nil, err
+		}
+		if out.CMS, err = cms.AddSignatureTimestamp(out.CMS, sig.Token); err != nil {
+			return nil, fmt.Errorf("pades: time-stamp: %w", err)
+		}
+		out.Achieved = LevelBT
+	}
+	if len(out.CMS) > s.reserve {
+		return nil, &ReserveError{Need: len(out.CMS), Have: s.reserve}
+	}
+	out.tail = s.fill(out.CMS)
+	return out, nil
+}
+
+// recheck reads the CMS as a verifier would, against the digest of the session.
+func (s *Session) recheck(der []byte, cert *x509.Certificate) error {
+	sd, err := cms.Parse(der)
+	if err != nil {
+		return fmt.Errorf("pades: signature: %w", err)
+	}
+	got, err := sd.Verify(cms.VerifyOptions{Digest: s.digest, Profile: cms.ProfilePAdES})
+	if err != nil {
+		return fmt.Errorf("pades: signature: %w", err)
+	}
+	if !got.Equal(cert) {
+		return fmt.Errorf("%w: another one verifies", ErrCertificate)
+	}
+	return nil
+}
+
+// checkToken checks that a token stamps the signature value and is itself
+// correctly signed. Whether its authority is trusted is for verification.
+func checkToken(token, value []byte) error {
+	t, err := tsp.ParseToken(token)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrTimestamp, err)
+	}
+	h := t.Info.Imprint.Hash
+	if !h.Available() {
+		return fmt.Errorf("%w: digest algorithm", ErrTimestamp)
+	}
+	d := h.New()
+	_, _ = d.Write(value)
+	if !t.Info.Imprint.Equal(tsp.Imprint{Hash: h, Digest: d.Sum(nil)}) {
+		return fmt.Errorf("%w: %w", ErrTimestamp, tsp.ErrImprint)
+	}
+	cert, err := t.SignedData.Verify(cms.VerifyOptions{Profile: cms.ProfileTimestamp})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrTimestamp, err)
+	}
+	if err := tsp.CheckCertificate(cert); err != nil {
+		return fmt.Errorf("%w: %w", ErrTimestamp, err)
+	}
+	return nil
+}
+
+// fill writes the CMS into the hole, in hexadecimal, padded with zeros.
+func (s *Session) fill(der []byte) []byte {
+	hole := bytes.Repeat([]byte{'0'}, 2*s.reserve+2)
+	hole[0], hole[len(hole)-1] = '<', '>'
+	hex.Encode(hole[1:], der)
+	return slices.Concat(s.before, hole, s.after)
+}
+
+// Tail returns the bytes that follow the file. File and tail together are the
+// signed file.
+func (o *Signed) Tail() []byte { return o.tail }
+
+// Size returns the size of the signed file in bytes.
+func (o *Signed) Size() int64 { return o.session.baseSize + int64(len(o.tail)) }
+
+// WriteTo copies base to w, and the signature behind it. It returns [ErrBase],
+// before any of the signature is written, if base
+// is no longer the file that was prepared.
+func (o *Signed) WriteTo(ctx context.Context, w io.Writer, base io.ReaderAt) (int64, error) {
+	sum := crypto.SHA256.New()
+	n, err := copyBase(ctx, io.MultiWriter(sum, w), base, o.session.baseSize)
+	if err != nil {
+		return n, err
+	}
+	if !bytes.Equal(sum.Sum(nil), o.session.baseSHA256[:]) {
+		return n, ErrBase
+	}
+	m, err := w.Write(o.tail)
+	return n + int64(m), err
+}
+
+func copyBase(ctx context.Context, w io.Writer, base io.ReaderAt, size int64) (int64, error) {
+	buf := make([]byte, min(size, 256<<10)+1)
+	done := int64(0)
+	for done < size {
+		if err := ctx.Err(); err != nil {
+			return done, err
+		}
+		n, err := base.ReadAt(buf[:min(int64(len(buf)), size-done)], done)
+		if n == 0 {
+			if err == nil || err == io.EOF {
+				err = fmt.Errorf("%w: it is shorter", ErrBase)
+			}
+			return done, err
+		}
+		if _, err := w.Write(buf[:n]); err != nil {
+			return done, err
+		}
+		done += int64(n)
+	}
+	return done, nil
+}
