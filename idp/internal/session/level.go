@@ -81,3 +81,21 @@ func (m *Manager) reach(e identity.Authentication) identity.Level {
 	}
 	return identity.N3
 }
+
+// KeyUsed returns when the session last saw a passkey with user verification;
+// zero if it never did.
+func (m *Manager) KeyUsed(ctx context.Context, s *store.Session) (time.Time, error) {
+	var events []identity.Authentication
+	if err := m.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		events, err = store.Events(tx, s)
+		return err
+	}); err != nil {
+		return time.Time{}, err
+	}
+	for _, e := range events { // newest first
+		if e.Method == identity.MethodPasskey && e.UserVerified {
+			return e.At, nil
+		}
+	}
+	return time.Time{}, nil
+}

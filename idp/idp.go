@@ -1,0 +1,137 @@
+package idp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"oruro.gob.bo/suti/idp/internal/client"
+	"oruro.gob.bo/suti/idp/internal/flow"
+	"oruro.gob.bo/suti/idp/internal/jwks"
+	"oruro.gob.bo/suti/idp/internal/oauth"
+	"oruro.gob.bo/suti/idp/internal/page"
+	"oruro.gob.bo/suti/idp/internal/session"
+	"oruro.gob.bo/suti/idp/internal/store"
+	"oruro.gob.bo/suti/internal/audit"
+	"oruro.gob.bo/suti/internal/cache"
+	"oruro.gob.bo/suti/internal/db"
+	"oruro.gob.bo/suti/internal/envelope"
+	"oruro.gob.bo/suti/internal/keystore"
+	"oruro.gob.bo/suti/internal/web"
+)
+
+// Migrations is the provider's migration line.
+var Migrations = store.Migrations
+
+// Texts returns the catalogue of the provider's pages.
+func Texts() fs.FS { return page.Texts() }
+
+// The interfaces that the provider consumes; see their methods for the contract.
+type (
+	Authenticator     = flow.Authenticator
+	CardAuthenticator = flow.CardAuthenticator
+	Directory         = flow.Directory
+)
+
+// Config configures New. Issuer, DB, Keys, KEK, Audit, Cache, Authenticator,
+// Directory and Pages are needed.
+type Config struct {
+	// Issuer is the public address, an origin without path or slash at its end.
+	Issuer string
+	DB     *db.DB
+	Keys   *keystore.Store
+	// KEK is the key from which the provider's own secrets are derived.
+	KEK   envelope.Key
+	Audit *audit.Log
+	Cache cache.Cache
+
+	Authenticator Authenticator
+	Cards         CardAuthenticator // nil: no password and code card
+	Directory     Directory
+
+	// DeviceBoundN3 asks device-bound keys for N3; the demo leaves it off and says so.
+	DeviceBoundN3 bool
+	// Pages renders pages; its catalogue holds Texts.
+	Pages  *web.Pages
+	Logger *slog.Logger
+	Now    func() time.Time
+}
+
+// Provider is the OpenID provider. It is safe for concurrent use.
+type Provider struct {
+	cfg     Config
+	engine  *oauth.Engine
+	keys    *jwks.Keys
+	clients *client.Authenticator
+	session *session.Manager
+	flow    *flow.Flow
+	pages   *page.Pages
+}
+
+// New checks the configuration, makes the signing keys that are missing and
+// returns the provider. The migrations must have run.
+func New(ctx context.Context, c Config) (*Provider, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	p := &Provider{cfg: c, keys: jwks.New(jwks.Config{DB: c.DB, Keys: c.Keys, Now: c.Now})}
+	if err := p.keys.Ensure(ctx); err != nil {
+		return nil, fmt.Errorf("idp: signing keys: %w", err)
+	}
+	secret := secretOf(c.KEK, "suti/idp/code")
+	var err error
+	if p.engine, err = oauth.New(oauth.Config{Issuer: c.Issuer, Secret: secret, Signer: p.keys, Now: c.Now}); err != nil {
+		return nil, err
+	}
+	if p.clients, err = client.New(client.Config{
+		DB: c.DB, Issuer: c.Issuer, SecretKey: secretOf(c.KEK, "suti/idp/client-secret"), Now: c.Now,
+		Endpoints: []string{c.Issuer + pathToken, c.Issuer + pathPAR, c.Issuer + pathIntrospect, c.Issuer + pathRevoke},
+	}); err != nil {
+		return nil, err
+	}
+	if p.pages, err = page.New(c.Pages); err != nil {
+		return nil, err
+	}
+	if p.session, err = session.New(session.Config{DB: c.DB, Audit: c.Audit, Directory: c.Directory, DeviceBoundN3: c.DeviceBoundN3, Now: c.Now}); err != nil {
+		return nil, err
+	}
+	p.flow, err = flow.New(flow.Config{
+		Issuer: c.Issuer, DB: c.DB, Audit: c.Audit, Cache: c.Cache, Engine: p.engine, Session: p.session,
+		Authenticator: c.Authenticator, Cards: c.Cards, Directory: c.Directory, Pages: p.pages, Logger: c.Logger, Now: c.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, p.ensureLocal(ctx)
+}
+
+func (c *Config) check() error {
+	u, err := url.Parse(c.Issuer)
+	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || strings.HasSuffix(c.Issuer, "/") {
+		return errors.New("idp: Issuer must be an origin such as https://id.oruro.example")
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || u.Hostname() != "localhost") {
+		return errors.New("idp: Issuer must be https, or http on localhost")
+	}
+	if c.DB == nil || c.Keys == nil || c.Audit == nil || c.Cache == nil || c.Authenticator == nil || c.Directory == nil || c.Pages == nil {
+		return errors.New("idp: DB, Keys, Audit, Cache, Authenticator, Directory and Pages are needed")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return nil
+}
+
+// secretOf derives a secret of the provider from the KEK.
+func secretOf(kek envelope.Key, label string) []byte {
+	k := envelope.Derive(kek, label)
+	return k.Reveal()
+}

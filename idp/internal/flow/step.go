@@ -1,0 +1,148 @@
+package flow
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"oruro.gob.bo/suti/idp/internal/oauth"
+	"oruro.gob.bo/suti/idp/internal/session"
+	"oruro.gob.bo/suti/idp/internal/store"
+	"oruro.gob.bo/suti/internal/db"
+	"oruro.gob.bo/suti/internal/identity"
+)
+
+// kind is what a login needs next.
+type kind int
+
+const (
+	stepLogin   kind = iota // authenticate, as anyone
+	stepUp                  // authenticate again, as the same person, more strongly or more recently
+	stepConsent             // ask the person, naming who enters where and what leaves
+	stepUnmet               // the person cannot reach what the application insists on
+	stepDone                // answer the application
+)
+
+// state is all that the dispatcher looks at.
+type state struct {
+	interaction *store.Interaction
+	request     *oauth.Request
+	client      *store.Client
+	session     *store.Session // nil: nobody is signed in
+	assurance   session.Assurance
+	profile     identity.Profile
+	missing     []string // scopes that lack consent
+	next        kind
+	// insufficient says that the person authenticated during this interaction
+	// and it did not suffice.
+	insufficient bool
+}
+
+// silent lists scopes that reveal nothing of the person and need no question.
+func silent(scope string) bool { return scope == "openid" }
+
+// since is the time from which authentications count for a request: prompt=login
+// and max_age (OpenID Connect Core 1.0 §3.1.2.1). One made during the
+// interaction always counts.
+func since(i *store.Interaction, r *oauth.Request, now time.Time) time.Time {
+	var t time.Time
+	if r.HasPrompt("login") || r.HasPrompt("select_account") {
+		t = i.CreatedAt
+	}
+	if r.MaxAge != nil {
+		limit := now.Add(-time.Duration(*r.MaxAge) * time.Second)
+		if limit.After(i.CreatedAt) {
+			limit = i.CreatedAt
+		}
+		if limit.After(t) {
+			t = limit
+		}
+	}
+	return t
+}
+
+// assess fills in what follows from the session: level, consent, next step.
+func (f *Flow) assess(ctx context.Context, st *state) error {
+	if st.session == nil {
+		st.next = stepLogin
+		return nil
+	}
+	now := f.cfg.Now()
+	var err error
+	if st.assurance, st.profile, err = f.cfg.Session.Assurance(ctx, st.session, since(st.interaction, st.request, now)); err != nil {
+		return err
+	}
+	during := !st.assurance.AuthTime.IsZero() && !st.assurance.AuthTime.Before(st.interaction.CreatedAt)
+	same, err := f.hinted(ctx, st)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !same:
+		st.next = stepLogin
+		return nil
+	case st.assurance.AuthTime.IsZero():
+		st.next = stepUp
+		return nil
+	case !meetsAny(st.assurance, st.request.EssentialACR):
+		st.insufficient = during
+		st.next = stepUp
+		if !reachable(st.profile.Level, st.request.EssentialACR) {
+			st.next = stepUnmet
+		}
+		return nil
+	}
+	return f.assessConsent(ctx, st, during)
+}
+
+func (f *Flow) assessConsent(ctx context.Context, st *state, during bool) error {
+	st.next = stepDone
+	if st.request.Local != "" {
+		return nil
+	}
+	var given []store.Consent
+	if err := f.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		given, err = store.Consents(tx, string(st.session.Person), st.client.ID, f.cfg.Now())
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, s := range st.request.Scopes {
+		known := slices.ContainsFunc(given, func(c store.Consent) bool { return c.Scope == s })
+		if !silent(s) && (!known || st.request.HasPrompt("consent")) {
+			st.missing = append(st.missing, s)
+		}
+	}
+	// On a shared device every entry names the person, once per entry (D27).
+	if len(st.missing) > 0 || st.session.Shared && !during || st.request.HasPrompt("consent") {
+		st.next = stepConsent
+	}
+	return nil
+}
+
+// hinted reports whether the session is the person's that id_token_hint names.
+func (f *Flow) hinted(ctx context.Context, st *state) (bool, error) {
+	if st.request.HintSubject == "" {
+		return true, nil
+	}
+	var who identity.PersonID
+	err := f.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		who, err = store.PersonBySubject(tx, st.client.Sector, st.request.HintSubject)
+		return err
+	})
+	if isNotFound(err) {
+		return false, nil
+	}
+	return who == st.session.Person, err
+}
+
+func meetsAny(a session.Assurance, acrs []string) bool {
+	return len(acrs) == 0 || slices.ContainsFunc(acrs, a.Meets)
+}
+
+// reachable reports whether a person of that proofed level could meet one of
+// the values by authenticating with a passkey.
+func reachable(proofed identity.Level, acrs []string) bool {
+	best := session.Assurance{Level: proofed, PhishingResistant: true}
+	return meetsAny(best, acrs)
+}

@@ -1,0 +1,211 @@
+package idp
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"oruro.gob.bo/suti/idp/internal/oauth"
+	"oruro.gob.bo/suti/idp/internal/page"
+	"oruro.gob.bo/suti/idp/internal/session"
+	"oruro.gob.bo/suti/idp/internal/store"
+	"oruro.gob.bo/suti/internal/db"
+	"oruro.gob.bo/suti/internal/identity"
+	"oruro.gob.bo/suti/internal/outbox"
+)
+
+// backchannelEvent is the member that makes a JWT a logout token.
+const backchannelEvent = "http://schemas.openid.net/event/backchannel-logout"
+
+// logoutRequest is a request of RP-Initiated Logout 1.0 §2, checked.
+type logoutRequest struct {
+	client *store.Client // nil: not proven
+	sid    string        // of the verified hint
+	back   string        // registered address to return to; "" for our own page
+}
+
+// logout ends the browser's session (RP-Initiated Logout 1.0). A good hint for
+// that very session ends it at once; anything less asks the person first. The
+// browser is sent away only to an address registered by a proven client.
+func (p *Provider) logout(w http.ResponseWriter, r *http.Request) error {
+	q, err := parameters(r)
+	if err != nil {
+		return p.flow.Fault(w, r, err)
+	}
+	lr, err := p.logoutRequest(r, q)
+	var e *oauth.Error
+	if errors.As(err, &e) {
+		return p.pages.Fault(w, r, e.Code, e.Description)
+	} else if err != nil {
+		return err
+	}
+	s, err := p.session.Current(r)
+	if errors.Is(err, session.ErrNone) {
+		return p.loggedOut(w, r, lr)
+	} else if err != nil {
+		return err
+	}
+	ours, err := p.hintNames(r.Context(), lr, s)
+	if err != nil {
+		return err
+	}
+	if !ours {
+		v := page.Logout{Params: q, Back: lr.back}
+		if lr.client != nil {
+			v.App = lr.client.Name
+		}
+		return p.pages.Logout(w, r, v)
+	}
+	if err := p.session.End(r.Context(), s, "logout"); err != nil {
+		return err
+	}
+	session.Forget(w)
+	return p.loggedOut(w, r, lr)
+}
+
+// logoutConfirmed takes the person's answer to the question.
+func (p *Provider) logoutConfirmed(w http.ResponseWriter, r *http.Request) error {
+	form, err := readForm(r)
+	if err != nil {
+		return p.pages.Fault(w, r, oauth.InvalidRequest, "the form is malformed")
+	}
+	s, err := p.session.Current(r)
+	if err != nil && !errors.Is(err, session.ErrNone) {
+		return err
+	}
+	if s != nil && form.Get("decision") == "accept" {
+		if err := p.session.End(r.Context(), s, "logout"); err != nil {
+			return err
+		}
+		session.Forget(w)
+	}
+	lr, err := p.logoutRequest(r, form)
+	if err != nil {
+		lr = &logoutRequest{}
+	}
+	if form.Get("decision") != "accept" {
+		http.Redirect(w, r, "/cuenta", http.StatusSeeOther)
+		return nil
+	}
+	return p.loggedOut(w, r, lr)
+}
+
+// logoutRequest checks the parameters. A bad hint or an unregistered address is a fault.
+func (p *Provider) logoutRequest(r *http.Request, q url.Values) (*logoutRequest, error) {
+	lr := &logoutRequest{}
+	var err error
+	clientID := q.Get("client_id")
+	if token := q.Get("id_token_hint"); token != "" {
+		h, err := p.idToken(r.Context(), token)
+		if err != nil || clientID != "" && clientID != h.Aud {
+			return nil, oauth.Refuse(oauth.InvalidRequest, "id_token_hint is not an ID token of this provider for this client")
+		}
+		clientID, lr.sid = h.Aud, h.Sid
+		if lr.client, err = p.clientByID(r, clientID); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+	}
+	back := q.Get("post_logout_redirect_uri")
+	if back == "" {
+		return lr, nil
+	}
+	// Without a hint nothing proves that the client asks: client_id alone is
+	// public, so the address is used only if it is registered, after a question.
+	c := lr.client
+	if c == nil && clientID != "" {
+		if c, err = p.clientByID(r, clientID); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+	}
+	if c == nil || !slices.Contains(c.PostLogoutURIs, back) {
+		return nil, oauth.Refuse(oauth.InvalidRequest, "post_logout_redirect_uri is not registered for this client")
+	}
+	lr.client, lr.back = c, back
+	if state := q.Get("state"); state != "" && len(state) <= 2048 {
+		sep := "?"
+		if strings.Contains(back, "?") {
+			sep = "&"
+		}
+		lr.back += sep + url.Values{"state": {state}}.Encode()
+	}
+	return lr, nil
+}
+
+// hintNames reports whether the hint's session lies beneath the browser's.
+func (p *Provider) hintNames(ctx context.Context, lr *logoutRequest, s *store.Session) (bool, error) {
+	if lr.sid == "" {
+		return false, nil
+	}
+	var rp *store.RPSession
+	err := p.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		rp, err = store.RPSessionByID(tx, lr.sid)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && rp.Session == s.ID, err
+}
+
+func (p *Provider) loggedOut(w http.ResponseWriter, r *http.Request, lr *logoutRequest) error {
+	if lr.back != "" {
+		http.Redirect(w, r, lr.back, http.StatusSeeOther)
+		return nil
+	}
+	return p.pages.LoggedOut(w, r)
+}
+
+// EndPerson ends every session of a person: the consumer of subject changes. It is idempotent.
+func (p *Provider) EndPerson(ctx context.Context, person identity.PersonID, why string) error {
+	return p.session.EndPerson(ctx, person, why)
+}
+
+// Doer sends requests to applications' back-channel addresses. It MUST check
+// addresses when it dials, bound time and size, and follow no redirect.
+type Doer interface {
+	Do(*http.Request) (*http.Response, error)
+}
+
+// BackchannelHandler returns the outbox handler that tells applications of
+// ended sessions (Back-Channel Logout 1.0 §2.5), with a fresh token per try.
+// It is idempotent for the application, which ends a session that ended already.
+func (p *Provider) BackchannelHandler(client Doer) (topic string, handle func(context.Context, outbox.Message) error) {
+	return session.TopicBackchannel, func(ctx context.Context, m outbox.Message) error {
+		var n session.Notice
+		if err := json.Unmarshal(m.Payload, &n); err != nil {
+			return fmt.Errorf("idp: back-channel notice: %w", err)
+		}
+		now := p.cfg.Now()
+		token, err := p.keys.Sign(ctx, "ES256", "logout+jwt", map[string]any{
+			"iss": p.cfg.Issuer, "aud": n.Client, "sub": n.Sub, "sid": n.SID, "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(), "jti": random256(),
+			"events": map[string]any{backchannelEvent: map[string]any{}},
+		})
+		if err != nil {
+			return err
+		}
+		body := url.Values{"logout_token": {token}}.Encode()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.Address, bytes.NewReader([]byte(body)))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		res, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection can be used again
+		if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusNoContent {
+			return fmt.Errorf("idp: application answered status %d to a logout token", res.StatusCode)
+		}
+		return nil
+	}
+}

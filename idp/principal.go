@@ -1,0 +1,148 @@
+package idp
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"oruro.gob.bo/suti/idp/internal/session"
+	"oruro.gob.bo/suti/idp/internal/store"
+	"oruro.gob.bo/suti/internal/identity"
+	"oruro.gob.bo/suti/internal/web"
+)
+
+// principal is the signed-in person of one request.
+type principal struct {
+	p         *Provider
+	path      string
+	session   *store.Session
+	profile   identity.Profile
+	assurance session.Assurance
+	keyAt     time.Time // newest use of a passkey with user verification
+}
+
+// Principal implements web.Authenticator for Suti's own pages.
+func (p *Provider) Principal(r *http.Request) (web.Principal, error) {
+	s, err := p.session.Current(r)
+	if errors.Is(err, session.ErrNone) {
+		return nil, &web.StepUp{Path: loginPath(r, identity.N0, 0), Login: true}
+	}
+	if err != nil {
+		return nil, err
+	}
+	a, profile, err := p.session.Assurance(r.Context(), s, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	keyAt, err := p.session.KeyUsed(r.Context(), s)
+	if err != nil {
+		return nil, err
+	}
+	return &principal{p: p, path: r.URL.RequestURI(), session: s, profile: profile, assurance: a, keyAt: keyAt}, nil
+}
+
+// loginPath is where a person signs in, or steps up, and comes back from. A
+// request that is no reading one leads back to its page, not to itself.
+func loginPath(r *http.Request, level identity.Level, maxAge time.Duration) string {
+	back := r.URL.RequestURI()
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		back = "/cuenta"
+	}
+	return loginAddress(back, level, maxAge, false)
+}
+
+func loginAddress(back string, level identity.Level, maxAge time.Duration, key bool) string {
+	q := url.Values{"volver": {back}}
+	if level > identity.N0 {
+		q.Set("nivel", level.ACR())
+	}
+	if maxAge > 0 {
+		q.Set("edad", maxAge.String())
+	}
+	if key {
+		q.Set("llave", "1")
+	}
+	return "/entrar?" + q.Encode()
+}
+
+// Person implements web.Principal.
+func (c *principal) Person() identity.PersonID { return c.session.Person }
+
+// Name implements web.Principal.
+func (c *principal) Name() string { return c.profile.Name.Full() }
+
+// Session implements web.Principal.
+func (c *principal) Session() string { return c.session.ID }
+
+// Epoch implements web.Principal.
+func (c *principal) Epoch() int64 { return int64(c.session.Epoch) }
+
+// Level implements web.Principal.
+func (c *principal) Level() identity.Level { return c.assurance.Level }
+
+// AuthTime implements web.Principal.
+func (c *principal) AuthTime() time.Time { return c.assurance.AuthTime }
+
+// AMR implements web.Principal.
+func (c *principal) AMR() []string { return c.assurance.AMR }
+
+// SharedDevice implements web.Principal.
+func (c *principal) SharedDevice() bool { return c.session.Shared }
+
+// Require implements web.Principal.
+func (c *principal) Require(level identity.Level, maxAge time.Duration) error {
+	if c.assurance.Level >= level && (maxAge == 0 || c.p.cfg.Now().Sub(c.assurance.AuthTime) <= maxAge) {
+		return nil
+	}
+	return &web.StepUp{Path: loginAddress(c.path, level, maxAge, false), Level: level, MaxAge: maxAge}
+}
+
+// RequireKey implements web.Principal.
+func (c *principal) RequireKey(maxAge time.Duration) error {
+	if !c.keyAt.IsZero() && (maxAge == 0 || c.p.cfg.Now().Sub(c.keyAt) <= maxAge) {
+		return nil
+	}
+	return &web.StepUp{Path: loginAddress(c.path, identity.N0, maxAge, true), MaxAge: maxAge, Key: true}
+}
+
+// APIClient is an application that calls one of Suti's interfaces with a token of its own.
+type APIClient struct {
+	ID          string
+	Institution identity.InstitutionID
+	Name        string
+	Scopes      []string
+}
+
+// Has reports whether the token carries a scope.
+func (a APIClient) Has(scope string) bool { return slices.Contains(a.Scopes, scope) }
+
+// ErrAPIToken reports a request without a live token of an application itself.
+var ErrAPIToken = errors.New("idp: no live access token of an application")
+
+// APIClient returns the application behind a bearer token of the client
+// credentials grant; a person's token is not one. Validity is decided by one
+// statement now.
+func (p *Provider) APIClient(r *http.Request) (APIClient, error) {
+	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "bearer") {
+		return APIClient{}, ErrAPIToken
+	}
+	a, g, err := p.access(r.Context(), strings.TrimSpace(value))
+	if errors.Is(err, store.ErrNotFound) || err == nil && g != nil {
+		return APIClient{}, ErrAPIToken
+	}
+	if err != nil {
+		return APIClient{}, err
+	}
+	c, err := p.clientByID(r, a.Client)
+	if errors.Is(err, store.ErrNotFound) {
+		return APIClient{}, ErrAPIToken
+	}
+	if err != nil {
+		return APIClient{}, err
+	}
+	return APIClient{ID: c.ID, Institution: c.Institution, Name: c.Name, Scopes: a.Scopes}, nil
+}

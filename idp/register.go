@@ -1,0 +1,259 @@
+package idp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"time"
+
+	"oruro.gob.bo/suti/idp/internal/client"
+	"oruro.gob.bo/suti/idp/internal/flow"
+	"oruro.gob.bo/suti/idp/internal/oauth"
+	"oruro.gob.bo/suti/idp/internal/store"
+	"oruro.gob.bo/suti/internal/audit"
+	"oruro.gob.bo/suti/internal/db"
+	"oruro.gob.bo/suti/internal/identity"
+)
+
+// The client profiles, fixed in code.
+const (
+	ProfileFAPI2  = oauth.ProfileFAPI2
+	ProfileWeb    = oauth.ProfileWeb
+	ProfileNative = oauth.ProfileNative
+	ProfileSPA    = oauth.ProfileSPA
+	ProfileLegacy = oauth.ProfileLegacy
+)
+
+// WaivePKCE names the waiver by which a legacy client sends no code challenge.
+const WaivePKCE = oauth.WaivePKCE
+
+// ErrClient reports a client that may not be registered; the text says why.
+var ErrClient = errors.New("idp: client registration")
+
+// secretLifetime is how long a generated secret lives.
+const secretLifetime = 2 * 365 * 24 * time.Hour
+
+// maxWaiver bounds how far ahead a waiver may end.
+const maxWaiver = 366 * 24 * time.Hour
+
+var (
+	clientID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{2,63}$`)
+	scopeRE  = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]{1,64}$`) // RFC 6749 §3.3 scope-token
+)
+
+// Client is a registration. The profile decides what is possible: gov-fapi2 and
+// gov-web authenticate by key (gov-web also by a generated secret), gov-native
+// and gov-spa are public, legacy may carry waivers.
+type Client struct {
+	ID             string // also shown to people in addresses: short lower-case words
+	Institution    identity.InstitutionID
+	Sector         string // whose clients share subjects; the institution by default
+	Profile        string
+	Name           string // what people are told
+	AuthMethod     string // private_key_jwt by default for confidential profiles
+	JWKS           string // public JWK Set for private_key_jwt
+	RedirectURIs   []string
+	PostLogoutURIs []string
+	Scopes         []string
+	Grants         []string // authorization_code and refresh_token by default
+	IDTokenAlg     string   // ES256 by default; RS256 for legacy
+	BackchannelURI string
+	Waivers        map[string]time.Time
+}
+
+// Register adds a client. For clients that authenticate by secret it returns
+// the one secret it drew, which is stored nowhere in clear.
+func (p *Provider) Register(ctx context.Context, actor identity.PersonID, in Client) (secret string, err error) {
+	row, err := p.row(in)
+	if err != nil {
+		return "", err
+	}
+	if row.AuthMethod == "client_secret_basic" || row.AuthMethod == "client_secret_post" {
+		secret = client.NewSecret()
+	}
+	entry, err := p.cfg.Audit.Prepare(ctx, audit.Entry{
+		Kind: "idp.client.registered", Actor: string(actor), Client: row.ID, Institution: string(row.Institution), Object: row.ID, Outcome: "registered",
+		Payload: map[string]any{"profile": row.Profile, "auth_method": row.AuthMethod, "redirect_uris": row.RedirectURIs, "scopes": row.Scopes, "waivers": row.Waivers},
+	})
+	if err != nil {
+		return "", err
+	}
+	hash := p.clients.HashSecret(row.ID, secret)
+	err = p.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := store.InsertClient(tx, row); err != nil {
+			return err
+		}
+		if secret != "" {
+			if err := store.InsertSecret(tx, row.ID, hash, row.CreatedAt, row.CreatedAt.Add(secretLifetime)); err != nil {
+				return err
+			}
+		}
+		_, err := p.cfg.Audit.Append(tx, entry)
+		return err
+	})
+	if db.IsUnique(err, "idp_client") {
+		return "", fmt.Errorf("%w: the id %q is taken", ErrClient, row.ID)
+	}
+	if err != nil {
+		return "", err
+	}
+	return secret, nil
+}
+
+// row checks a registration and fills in the profile's defaults.
+func (p *Provider) row(in Client) (*store.Client, error) {
+	now := p.cfg.Now()
+	c := &store.Client{
+		ID: in.ID, Institution: in.Institution, Sector: in.Sector, Profile: in.Profile, Name: in.Name, AuthMethod: in.AuthMethod, JWKS: in.JWKS,
+		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg,
+		BackchannelURI: in.BackchannelURI, Waivers: in.Waivers, CreatedAt: now,
+	}
+	if c.Sector == "" {
+		c.Sector = string(c.Institution)
+	}
+	if c.Grants == nil {
+		c.Grants = []string{oauth.GrantCode, oauth.GrantRefresh}
+	}
+	if c.IDTokenAlg == "" {
+		c.IDTokenAlg = "ES256"
+		if c.Profile == oauth.ProfileLegacy {
+			c.IDTokenAlg = "RS256"
+		}
+	}
+	for _, check := range []func(*store.Client, time.Time) error{checkNames, checkMethod, checkAddresses, checkGrants, checkWaivers} {
+		if err := check(c, now); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func bad(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrClient, fmt.Sprintf(format, args...))
+}
+
+func checkNames(c *store.Client, _ time.Time) error {
+	switch {
+	case !clientID.MatchString(c.ID) || c.ID == flow.LocalClient:
+		return bad("the id must be 3 to 64 lower-case letters, digits and hyphens")
+	case c.Name == "" || len(c.Name) > 200:
+		return bad("the name must have 1 to 200 bytes")
+	case identity.CheckID(identity.PrefixInstitution, string(c.Institution)) != nil:
+		return bad("the institution is unknown")
+	}
+	for _, s := range c.Scopes {
+		if !scopeRE.MatchString(s) {
+			return bad("scope %q has characters that RFC 6749 does not allow", s)
+		}
+	}
+	return nil
+}
+
+// checkMethod binds the way of authenticating to the profile.
+func checkMethod(c *store.Client, _ time.Time) error {
+	methods, known := map[string][]string{
+		oauth.ProfileFAPI2:  {"private_key_jwt"},
+		oauth.ProfileWeb:    {"private_key_jwt", "client_secret_basic", "client_secret_post"},
+		oauth.ProfileNative: {"none"},
+		oauth.ProfileSPA:    {"none"},
+		oauth.ProfileLegacy: {"client_secret_basic", "client_secret_post", "private_key_jwt"},
+	}[c.Profile]
+	if !known {
+		return bad("profile %q does not exist", c.Profile)
+	}
+	if c.AuthMethod == "" {
+		c.AuthMethod = methods[0]
+	}
+	if !slices.Contains(methods, c.AuthMethod) {
+		return bad("profile %s authenticates by %v", c.Profile, methods)
+	}
+	if c.AuthMethod == "private_key_jwt" {
+		if err := client.CheckKeys(c.JWKS); err != nil {
+			return bad("%v", err)
+		}
+	} else if c.JWKS != "" {
+		return bad("keys were given to a client that does not use them")
+	}
+	return nil
+}
+
+func checkAddresses(c *store.Client, _ time.Time) error {
+	if slices.Contains(c.Grants, oauth.GrantCode) && len(c.RedirectURIs) == 0 {
+		return bad("a redirect URI is needed")
+	}
+	if len(c.RedirectURIs) > 20 || len(c.PostLogoutURIs) > 20 {
+		return bad("at most 20 addresses of a kind")
+	}
+	for _, u := range append(slices.Clone(c.RedirectURIs), c.PostLogoutURIs...) {
+		if e := oauth.CheckRedirectURI(c.Profile, u); e != nil {
+			return bad("%s: %s", u, e.Description)
+		}
+	}
+	if c.BackchannelURI == "" {
+		return nil
+	}
+	if e := oauth.CheckRedirectURI(oauth.ProfileWeb, c.BackchannelURI); e != nil {
+		return bad("back-channel address: %s", e.Description)
+	}
+	if u, err := url.Parse(c.BackchannelURI); err != nil || u.RawQuery != "" {
+		return bad("back-channel address has a query")
+	}
+	return nil
+}
+
+func checkGrants(c *store.Client, _ time.Time) error {
+	for _, g := range c.Grants {
+		if !slices.Contains([]string{oauth.GrantCode, oauth.GrantRefresh, oauth.GrantClientCredentials}, g) {
+			return bad("grant %q is not served", g)
+		}
+	}
+	if c.Public() && slices.Contains(c.Grants, oauth.GrantClientCredentials) {
+		return bad("a public client has no credentials of its own")
+	}
+	return nil
+}
+
+// checkWaivers: only legacy clients, only known rules, only for a time.
+func checkWaivers(c *store.Client, now time.Time) error {
+	for rule, until := range c.Waivers {
+		switch {
+		case c.Profile != oauth.ProfileLegacy:
+			return bad("only legacy clients may carry waivers")
+		case rule != oauth.WaivePKCE:
+			return bad("waiver %q does not exist", rule)
+		case !until.After(now) || until.After(now.Add(maxWaiver)):
+			return bad("a waiver must end within a year")
+		}
+	}
+	return nil
+}
+
+// ensureLocal registers the client that stands for Suti's own pages: it has no
+// address and no grant, only a name for their logins to hang on.
+func (p *Provider) ensureLocal(ctx context.Context) error {
+	now := p.cfg.Now()
+	return p.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := store.ClientByID(tx, flow.LocalClient)
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		return store.InsertLocal(tx, flow.LocalClient, now)
+	})
+}
+
+// PersonBySubject returns whom a client knows by a pairwise subject.
+func (p *Provider) PersonBySubject(ctx context.Context, client, sub string) (identity.PersonID, error) {
+	var person identity.PersonID
+	err := p.cfg.DB.Read(ctx, func(tx *db.Tx) error {
+		c, err := store.ClientByID(tx, client)
+		if err != nil {
+			return err
+		}
+		person, err = store.PersonBySubject(tx, c.Sector, sub)
+		return err
+	})
+	return person, err
+}

@@ -1,0 +1,242 @@
+package idp
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"oruro.gob.bo/suti/idp/internal/oauth"
+	"oruro.gob.bo/suti/idp/internal/store"
+	"oruro.gob.bo/suti/internal/audit"
+	"oruro.gob.bo/suti/internal/db"
+	"oruro.gob.bo/suti/internal/failpoint"
+	"oruro.gob.bo/suti/internal/identity"
+)
+
+// access returns the live access token of that value, by one statement.
+func (p *Provider) access(ctx context.Context, value string) (*store.Access, *store.Grant, error) {
+	hash, ok := oauth.AccessHash(value)
+	if !ok {
+		return nil, nil, store.ErrNotFound
+	}
+	var a *store.Access
+	var g *store.Grant
+	err := p.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		a, g, err = store.LiveAccess(tx, hash, p.cfg.Now())
+		return err
+	})
+	return a, g, err
+}
+
+// bearer reads the token of RFC 6750 §2.1 or §2.2: the header, or the body of a
+// form post, not both.
+func bearer(r *http.Request) (string, error) {
+	header := r.Header.Get("Authorization")
+	scheme, value, _ := strings.Cut(header, " ")
+	value = strings.TrimSpace(value)
+	if r.Method != http.MethodPost || r.Header.Get("Content-Type") == "" {
+		if !strings.EqualFold(scheme, "bearer") || value == "" {
+			return "", nil
+		}
+		return value, nil
+	}
+	form, err := readForm(r)
+	if err != nil {
+		return "", err
+	}
+	posted := form.Get("access_token")
+	switch {
+	case header != "" && posted != "":
+		return "", oauth.Refuse(oauth.InvalidRequest, "the token was sent twice")
+	case posted != "":
+		return posted, nil
+	case strings.EqualFold(scheme, "bearer"):
+		return value, nil
+	}
+	return "", nil
+}
+
+// challenge answers a refused bearer token (RFC 6750 §3).
+func (p *Provider) challenge(w http.ResponseWriter, r *http.Request, e *oauth.Error) error {
+	h := `Bearer realm="suti"`
+	if e == nil {
+		w.Header().Set("WWW-Authenticate", h)
+		w.WriteHeader(http.StatusUnauthorized)
+		return nil
+	}
+	w.Header().Set("WWW-Authenticate", h+`, error="`+e.Code+`", error_description="`+e.Description+`"`)
+	return p.refuse(w, r, e)
+}
+
+// userinfo answers OpenID Connect Core 1.0 §5.3. What is read of the person is
+// on record before it leaves.
+func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Cache-Control", "no-store")
+	value, err := bearer(r)
+	var e *oauth.Error
+	if errors.As(err, &e) {
+		return p.challenge(w, r, e)
+	}
+	if value == "" {
+		return p.challenge(w, r, nil)
+	}
+	a, g, err := p.access(r.Context(), value)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return p.challenge(w, r, oauth.Refuse(oauth.InvalidToken, "the token is unknown, expired or revoked"))
+	case err != nil:
+		return err
+	case g == nil || !slices.Contains(a.Scopes, "openid"):
+		return p.challenge(w, r, oauth.Refuse(oauth.InsufficientScope, "the token does not carry openid"))
+	}
+	claims, err := p.claims(r.Context(), a, g)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, claims)
+}
+
+// claims returns what the token's scopes open of the person's profile.
+func (p *Provider) claims(ctx context.Context, a *store.Access, g *store.Grant) (map[string]any, error) {
+	claims := map[string]any{"sub": g.Sub}
+	profile, err := p.cfg.Directory.Profile(ctx, g.Person)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range a.Scopes {
+		addClaims(claims, s, &profile)
+	}
+	if len(claims) == 1 {
+		return claims, nil
+	}
+	names := make([]string, 0, len(claims))
+	for name := range claims {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	entry, err := p.cfg.Audit.Prepare(ctx, audit.Entry{
+		Kind: "idp.userinfo.read", Subject: g.Person, Actor: a.Client, Client: a.Client, Purpose: "login", Object: g.ID, Outcome: "released", Payload: map[string]any{"claims": names},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claims, p.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := p.cfg.Audit.Append(tx, entry)
+		return err
+	})
+}
+
+// addClaims adds the standard claims of one scope (OpenID Connect Core 1.0
+// §5.4) and of documento_identidad, in the shape Bolivian applications know.
+func addClaims(claims map[string]any, scope string, who *identity.Profile) {
+	switch scope {
+	case "profile":
+		claims["name"] = who.Name.Full()
+		claims["given_name"] = who.Name.Given
+		claims["family_name"] = who.Name.Surnames()
+		if !who.BirthDate.IsZero() {
+			claims["birthdate"] = who.BirthDate.String()
+		}
+	case "email":
+		if who.Email != "" {
+			claims["email"], claims["email_verified"] = who.Email, true
+		}
+	case "phone":
+		if who.Phone != "" {
+			claims["phone_number"], claims["phone_number_verified"] = who.Phone, true
+		}
+	case "documento_identidad":
+		doc := map[string]any{"tipo_documento": string(who.Document.Type), "numero_documento": who.Document.Number}
+		if who.Document.Complement != "" {
+			doc["complemento"] = who.Document.Complement
+		}
+		claims["documento_identidad"] = doc
+	}
+}
+
+// introspect answers RFC 7662. A client learns only of its own tokens and of
+// those whose audience it is; any other is as unknown to it as a false one.
+func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
+	form, c, err := p.authenticated(w, r)
+	if err != nil {
+		return p.refuse(w, r, err)
+	}
+	if c.Public() {
+		return p.refuse(w, r, oauth.Refuse(oauth.InvalidClient, "a public client may not introspect"))
+	}
+	if form.Get("token") == "" {
+		return p.refuse(w, r, oauth.Refuse(oauth.InvalidRequest, "token is missing"))
+	}
+	a, g, err := p.access(r.Context(), form.Get("token"))
+	if errors.Is(err, store.ErrNotFound) || err == nil && a.Client != c.ID && !slices.Contains(a.Audience, c.ID) {
+		return reply(w, http.StatusOK, map[string]any{"active": false})
+	}
+	if err != nil {
+		return err
+	}
+	body := map[string]any{
+		"active": true, "client_id": a.Client, "scope": strings.Join(a.Scopes, " "), "exp": a.ExpiresAt.Unix(), "iat": a.CreatedAt.Unix(),
+		"iss": p.cfg.Issuer, "token_type": "Bearer",
+	}
+	if g != nil && a.Client == c.ID { // sub is pairwise: only the client it was made for may see it
+		body["sub"], body["acr"], body["auth_time"] = g.Sub, g.ACR, g.AuthAt.Unix()
+	}
+	return reply(w, http.StatusOK, body)
+}
+
+// revoke ends a token of the client (RFC 7009). It answers 200 only once the
+// end is durable; an unknown token is as good as revoked.
+func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) error {
+	form, c, err := p.authenticated(w, r)
+	if err != nil {
+		return p.refuse(w, r, err)
+	}
+	value := form.Get("token")
+	if value == "" {
+		return p.refuse(w, r, oauth.Refuse(oauth.InvalidRequest, "token is missing"))
+	}
+	if err := p.end(r.Context(), c, form); err != nil {
+		return p.refuse(w, r, err)
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func (p *Provider) end(ctx context.Context, c *store.Client, form url.Values) error {
+	value, now := form.Get("token"), p.cfg.Now()
+	if hash, ok := oauth.RefreshHash(value); ok {
+		_, grant, err := p.liveRefresh(ctx, c, hash)
+		var e *oauth.Error
+		if errors.As(err, &e) {
+			return nil // unknown, ended or another client's: nothing to end
+		} else if err != nil {
+			return err
+		}
+		return p.revokeGrant(ctx, c, grant, "idp.token.revoked")
+	}
+	hash, ok := oauth.AccessHash(value)
+	if !ok {
+		return nil
+	}
+	entry, err := p.cfg.Audit.Prepare(ctx, audit.Entry{
+		Kind: "idp.token.revoked", Actor: c.ID, Client: c.ID, Institution: string(c.Institution), Object: c.ID, Outcome: "revoked",
+	})
+	if err != nil {
+		return err
+	}
+	err = p.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+		ended, err := store.RevokeAccess(tx, hash, c.ID, now)
+		if err != nil || !ended {
+			return err
+		}
+		_, err = p.cfg.Audit.Append(tx, entry)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return failpoint.Hit(failpoint.RevokeTokenCommitted)
+}
