@@ -58,6 +58,8 @@ var (
 	// ErrKeyTaken and ErrKeyBlocked: the public key is another subject's, or blocked.
 	ErrKeyTaken   = store.ErrKeyTaken
 	ErrKeyBlocked = store.ErrKeyBlocked
+	// ErrIssuerRevoked: the authority that was to sign is revoked.
+	ErrIssuerRevoked = store.ErrIssuerRevoked
 	// ErrInProgress, ErrAbandoned, ErrConflict: what became of an intent.
 	ErrInProgress = issuance.ErrInProgress
 	ErrAbandoned  = issuance.ErrAbandoned

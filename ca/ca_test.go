@@ -150,7 +150,7 @@ func TestAddresses(t *testing.T) {
 
 func TestProductionRefusesShortCuts(t *testing.T) {
 	t.Parallel()
-	w := open(t, dbtest.Open(t, db.SQLite, lines()), &clock{now: time.Now()}, "uno")
+	w := open(t, dbtest.Open(t, db.SQLite, lines()), begin(), "uno")
 	c := w.cfg
 	c.Mode = ca.Production
 	if _, err := ca.New(c); err == nil {

@@ -39,12 +39,15 @@ func lines() []db.Line {
 	return []db.Line{subject.Migrations, outbox.Migrations, keystore.Migrations, audit.Migrations, ca.Migrations}
 }
 
-// clock is a settable time. It begins with the present, because openssl ocsp
-// judges by the wall clock.
+// clock is a settable time.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
 }
+
+// begin is a little before the present, because openssl ocsp judges by the wall
+// clock and tests move time by some minutes.
+func begin() *clock { return &clock{now: time.Now().UTC().Truncate(time.Second).Add(-5 * time.Minute)} }
 
 func (c *clock) Now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.now }
 
@@ -61,7 +64,7 @@ type world struct {
 
 func newWorld(t testing.TB, d *db.DB) *world {
 	t.Helper()
-	w := open(t, d, &clock{now: time.Now().UTC().Truncate(time.Second)}, "uno")
+	w := open(t, d, begin(), "uno")
 	if err := w.Init(t.Context()); err != nil {
 		t.Fatalf("init: %v", err)
 	}

@@ -3,7 +3,6 @@ package ca
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -11,7 +10,6 @@ import (
 
 	"oruro.gob.bo/suti/ca/internal/authority"
 	"oruro.gob.bo/suti/ca/internal/issuance"
-	"oruro.gob.bo/suti/ca/internal/status"
 	"oruro.gob.bo/suti/ca/internal/store"
 	"oruro.gob.bo/suti/ca/profile"
 	"oruro.gob.bo/suti/ca/tsa"
@@ -54,41 +52,6 @@ func (c *CA) Init(ctx context.Context) error {
 		return err
 	}
 	return c.Maintain(ctx)
-}
-
-// Maintain is one step of what keeps the authority going: recovery, successors
-// of authorities, responders and units, renewed OCSP answers, lists. [CA.Run]
-// repeats it. [ErrBusy] (another node leads) is not a failure.
-func (c *CA) Maintain(ctx context.Context) error {
-	engine, err := c.engine()
-	if err != nil {
-		return err
-	}
-	if _, err := engine.Recover(ctx); err != nil {
-		return err
-	}
-	if err := c.authorities.Load(ctx); err != nil { // another node may have made some
-		return err
-	}
-	// The lease only spares two nodes the same work: constraints decide. So it is
-	// the node's, not the process's, and a node that was restarted goes on.
-	_, ok, err := c.cfg.DB.AcquireLease(ctx, maintainLease, "node:"+c.cfg.Node, maintainLeaseLife)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return ErrBusy
-	}
-	if err := c.provide(ctx); err != nil {
-		return err
-	}
-	if _, err := c.responder.Renew(ctx, 500); err != nil {
-		return err
-	}
-	if _, err := c.PublishCRL(ctx); err != nil && !errors.Is(err, status.ErrBusy) {
-		return err
-	}
-	return nil
 }
 
 // provide makes what is missing or about to end.
@@ -232,72 +195,4 @@ func (c *CA) makeService(ctx context.Context, k profile.Kind, purpose string, a 
 	}
 	return c.own(ctx, issuance.Order{Kind: k, Owner: "service:" + string(k) + ":" + a.Slug, Key: key, Issuer: a,
 		Input: profile.Input{PublicKey: key.Public(), Subject: profile.Subject{CommonName: c.commonName(k, a.Generation)}}})
-}
-
-// useUntil is when a unit's key stops signing: the PrivateKeyUsagePeriod that
-// begins with its certificate.
-func useUntil(notBefore time.Time) time.Time {
-	p, err := profile.Of(profile.TSU)
-	if err != nil {
-		return notBefore
-	}
-	return notBefore.Add(p.KeyUse)
-}
-
-// units gives the time-stamping service its unit.
-type units struct{ c *CA }
-
-// Unit implements tsa.Units: the newest unit whose key may be used at now.
-func (u units) Unit(ctx context.Context, now time.Time) (tsa.Unit, error) {
-	for _, a := range u.c.authorities.All() {
-		if a.Kind != profile.Servicios {
-			continue
-		}
-		list, err := u.c.store.Services(ctx, a.Slug, profile.TSU, now)
-		if err != nil {
-			return tsa.Unit{}, err
-		}
-		for _, s := range list {
-			if s.NotBefore.After(now) || !now.Before(useUntil(s.NotBefore)) {
-				continue
-			}
-			cert, err := x509.ParseCertificate(s.Certificate)
-			if err != nil {
-				return tsa.Unit{}, err
-			}
-			signer, err := u.c.cfg.Keys.Signer(ctx, s.KeyID, authority.PurposeTSU)
-			if err != nil {
-				return tsa.Unit{}, err
-			}
-			return tsa.Unit{SN: s.SN, Certificate: cert, Path: []*x509.Certificate{a.Cert}, Signer: signer, UseUntil: useUntil(s.NotBefore)}, nil
-		}
-	}
-	return tsa.Unit{}, tsa.ErrNoUnit
-}
-
-// PublishWithin bounds the time from a revocation to the list that has it.
-const PublishWithin = 60 * time.Second
-
-// step is the pause between steps of Run; a revocation waits at most this long
-// for its list, and revocations close together share one.
-const step = 15 * time.Second
-
-// PublishCRL publishes a list for each authority that needs one: with new
-// revocations, or at least hourly. It returns how many, or [ErrBusy].
-func (c *CA) PublishCRL(ctx context.Context) (int, error) { return c.publisher.Publish(ctx) }
-
-// Run keeps the authority going until ctx ends.
-func (c *CA) Run(ctx context.Context) {
-	t := time.NewTicker(step)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		if err := c.Maintain(ctx); err != nil && !errors.Is(err, ErrBusy) && ctx.Err() == nil {
-			c.cfg.Logger.ErrorContext(ctx, "authority not maintained", "error", err)
-		}
-	}
 }

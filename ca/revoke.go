@@ -71,6 +71,11 @@ func (c *CA) Revoke(ctx context.Context, serial []byte, reason Reason, actor str
 	if err := c.revoke(ctx, in, reason, actor); err != nil {
 		return err
 	}
+	if p, err := profile.Of(in.Kind); err == nil && p.CA { // it must not issue any more; a successor follows with Maintain
+		if err := c.authorities.Load(ctx); err != nil {
+			return err
+		}
+	}
 	if reason != KeyCompromise {
 		return nil
 	}

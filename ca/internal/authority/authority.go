@@ -146,11 +146,11 @@ func (d *Directory) Next(k profile.Kind) int64 {
 	return d.next[k] + 1
 }
 
-// Issuing returns the newest authority of a kind that is valid and in the first
-// half of its life, or [ErrNone].
+// Issuing returns the newest authority of a kind that is valid, not revoked and
+// in the first half of its life, or [ErrNone].
 func (d *Directory) Issuing(k profile.Kind, now time.Time) (*Authority, error) {
 	for _, a := range d.All() {
-		if a.Kind == k && !now.Before(a.Cert.NotBefore) && !now.After(a.HalfLife()) {
+		if a.Kind == k && a.RevokedAt.IsZero() && !now.Before(a.Cert.NotBefore) && !now.After(a.HalfLife()) {
 			return a, nil
 		}
 	}

@@ -58,6 +58,7 @@ type Authority struct {
 	SN          []byte
 	State       string // pending, active or abandoned
 	Certificate []byte // DER, if active
+	RevokedAt   time.Time
 }
 
 // NewIntent is the content of the first transaction of an issuance.
@@ -80,6 +81,9 @@ func (s *Store) Intend(ctx context.Context, in NewIntent) error {
 			if err := subject.Require(tx, in.Person, in.Epoch); err != nil {
 				return err
 			}
+		}
+		if err := issuerHolds(tx, in.Issuer); err != nil {
+			return err
 		}
 		if err := ownKey(tx, in.SPKIHash, in.Subject, in.At); err != nil {
 			return err
@@ -117,6 +121,18 @@ func (s *Store) Intend(ctx context.Context, in NewIntent) error {
 		}
 		return nil
 	})
+}
+
+// issuerHolds returns [ErrIssuerRevoked] for a revoked authority.
+func issuerHolds(tx *db.Tx, slug string) error {
+	var n int64
+	if err := tx.QueryRow(`SELECT COUNT(r.sn) FROM ca_authority AS a JOIN ca_revocation AS r ON r.sn = a.sn WHERE a.slug = $1`, slug).Scan(&n); err != nil {
+		return err
+	}
+	if n > 0 {
+		return ErrIssuerRevoked
+	}
+	return nil
 }
 
 // ownKey makes a public key the subject's, or confirms that it is, and locks its
@@ -171,6 +187,9 @@ func (s *Store) Complete(ctx context.Context, c Completion) error {
 			if err := subject.Require(tx, in.Person, in.Epoch); err != nil {
 				return err
 			}
+		}
+		if err := issuerHolds(tx, in.Issuer); err != nil {
+			return err
 		}
 		if err := ownKey(tx, in.SPKIHash, in.Subject, in.At); err != nil {
 			return err

@@ -10,8 +10,9 @@ import (
 
 // Authorities lists all authorities, the newest generation of each kind first.
 func (s *Store) Authorities(ctx context.Context) ([]Authority, error) {
-	rows, err := s.db.Query(ctx, `SELECT a.slug, a.kind, a.generation, a.parent, a.key_id, a.sn, a.state, c.der
-		FROM ca_authority AS a LEFT JOIN ca_certificate AS c ON c.sn = a.sn ORDER BY a.kind, a.generation DESC`)
+	rows, err := s.db.Query(ctx, `SELECT a.slug, a.kind, a.generation, a.parent, a.key_id, a.sn, a.state, c.der, COALESCE(r.revoked_at, 0)
+		FROM ca_authority AS a LEFT JOIN ca_certificate AS c ON c.sn = a.sn LEFT JOIN ca_revocation AS r ON r.sn = a.sn
+		ORDER BY a.kind, a.generation DESC`)
 	if err != nil {
 		return nil, err
 	}
@@ -19,9 +20,11 @@ func (s *Store) Authorities(ctx context.Context) ([]Authority, error) {
 	var out []Authority
 	for rows.Next() {
 		var a Authority
-		if err := rows.Scan(&a.Slug, &a.Kind, &a.Generation, &a.Parent, &a.KeyID, &a.SN, &a.State, &a.Certificate); err != nil {
+		var revoked int64
+		if err := rows.Scan(&a.Slug, &a.Kind, &a.Generation, &a.Parent, &a.KeyID, &a.SN, &a.State, &a.Certificate, &revoked); err != nil {
 			return nil, err
 		}
+		a.RevokedAt = db.Time(revoked)
 		out = append(out, a)
 	}
 	return out, rows.Err()

@@ -86,6 +86,21 @@ func (s *Store) ByIntent(ctx context.Context, intent string) (Intent, error) {
 	return s.one(ctx, `WHERE intent = $1`, intent)
 }
 
+// ByKeyID returns the newest intent on a private key of our own, or [ErrNotFound].
+func (s *Store) ByKeyID(ctx context.Context, id string) (Intent, error) {
+	return s.one(ctx, `WHERE key_id = $1 AND person = '' ORDER BY at DESC LIMIT 1`, id)
+}
+
+// ByPerson lists all intents of a person, newest first.
+func (s *Store) ByPerson(ctx context.Context, person identity.PersonID, limit int) ([]Intent, error) {
+	return s.intents(ctx, `WHERE person = $1 AND person <> '' ORDER BY at DESC, sn LIMIT $2`, string(person), limit)
+}
+
+// After lists issued certificates' intents by number, for a walk through all of them.
+func (s *Store) After(ctx context.Context, sn []byte, limit int) ([]Intent, error) {
+	return s.intents(ctx, `WHERE sn > $1 AND state = 'issued' ORDER BY sn LIMIT $2`, sn, limit)
+}
+
 // BySN returns the intent of a number, or [ErrNotFound].
 func (s *Store) BySN(ctx context.Context, sn []byte) (Intent, error) {
 	return s.one(ctx, `WHERE sn = $1`, sn)

@@ -41,6 +41,8 @@ var (
 	ErrKeyTaken = errors.New("ca: public key belongs to another subject")
 	// ErrKeyBlocked: the public key is blocked.
 	ErrKeyBlocked = errors.New("ca: public key is blocked")
+	// ErrIssuerRevoked: the authority that was to sign is revoked.
+	ErrIssuerRevoked = errors.New("ca: issuing authority is revoked")
 	// ErrNotOpen: the intent was issued or abandoned meanwhile.
 	ErrNotOpen = errors.New("ca: intent is not open")
 	// ErrAuthorityTaken: another node made this generation of the authority.
@@ -115,6 +117,17 @@ func (s *Store) claim(ctx context.Context, node string, want uint8, now time.Tim
 		return nil
 	})
 	return uint8(got), err
+}
+
+// DestroyKey removes a private key of our own for good, with its audit entry.
+func (s *Store) DestroyKey(ctx context.Context, id string, entry *audit.Prepared) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		if err := s.keys.Destroy(tx, id); err != nil {
+			return err
+		}
+		_, err := s.audit.Append(tx, entry)
+		return err
+	})
 }
 
 // notFound maps sql.ErrNoRows.
