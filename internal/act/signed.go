@@ -12,9 +12,6 @@ import (
 // TagSigned is the tag of a statement with its signatures.
 const TagSigned = "suti/signed-act/v1"
 
-// tagLeaf is the tag of the leaf that the transparency log holds for an act.
-const tagLeaf = "suti/act-leaf/v1"
-
 // Bounds of a signed act.
 const (
 	// MaxSignatures bounds the signatures of one act: all keys of all founders.
@@ -129,13 +126,3 @@ func (s *Signed) Signatures() []Signature { return slices.Clone(s.signatures) }
 
 // Hash returns the act's hash: the SHA-256 of the statement's canonical bytes.
 func (s *Signed) Hash() Hash { return s.hash }
-
-// Leaf returns the body of the act's leaf in the transparency log: kind and
-// hash, no personal data.
-func (s *Signed) Leaf() []byte {
-	c := writer(tagLeaf)
-	kind := s.statement.Body.Kind()
-	str(c, "kind", &kind, 20)
-	c.hash("hash", &s.hash)
-	return c.b
-}

@@ -257,7 +257,7 @@ func TestActVectors(t *testing.T) {
 	t.Parallel()
 	w, acts, names := exampleActs(t)
 	w.clean()
-	f := vectorFile{Note: "Statements of signed acts, docs/acts.md. sha256 is the act's hash and the challenge of its signers. The last vector is a signed act, the first one of chain.json."}
+	f := vectorFile{Note: "Statements of signed acts, docs/acts.md. sha256 is the act's hash and the challenge of its signers. Then a signed act, a commitment, and bodies of log leaves."}
 	for i, s := range acts {
 		st := s.Statement()
 		raw, err := st.Encode()
@@ -279,6 +279,7 @@ func TestActVectors(t *testing.T) {
 	}
 	f.Vectors = append(f.Vectors, makeVector(t, "signed genesis", TagSigned, acts[0].fields, raw))
 	f.Vectors = append(f.Vectors, commitVector(t), leafVector(t, acts[0]))
+	f.Vectors = append(f.Vectors, signatureLeafVectors(t)...)
 	compareFile(t, "acts.json", f)
 }
 
@@ -311,6 +312,56 @@ func leafVector(t *testing.T, s *Signed) vector {
 		c.hash("hash", &hash)
 	}, s.Leaf())
 }
+
+// signatureLeafVectors gives the leaf of two signatures and what is hashed into it.
+func signatureLeafVectors(t *testing.T) []vector {
+	t.Helper()
+	d1, d2 := hashOf("byte range 1"), hashOf("byte range 2")
+	pages := []Hash{hashOf("page 1"), hashOf("page 2")}
+	shown := func(c *codec) {
+		list(c, "pages", &pages, len(pages), func(c *codec, h *Hash) { c.hash("page", h) })
+	}
+	sc := writer(tagShown)
+	shown(sc)
+	made := []MadeSignature{{d1[:], hashOf("signature 1"), Shown(pages)}, {d2[:], hashOf("signature 2"), Shown(nil)}}
+	challenge, certificate := hashOf("challenge"), hashOf("certificate")
+	leaf, err := SignatureLeaf(challenge, certificate, testStart, made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := writer(tagSignatureList)
+	madeFields(c, &made)
+	out := []vector{
+		makeVector(t, "pages shown", tagShown, shown, sc.b),
+		makeVector(t, "list of signatures", tagSignatureList, func(c *codec) { madeFields(c, &made) }, c.b),
+		makeVector(t, "leaf of signatures", tagSignatureLeaf, func(lc *codec) {
+			leafFields(lc, challenge, certificate, testStart, sha256.Sum256(c.b))
+		}, leaf),
+	}
+	if out[0].SHA256 != made[0].Shown.String() {
+		t.Errorf("pages shown: got %v, want %s", made[0].Shown, out[0].SHA256)
+	}
+	return out
+}
+
+func TestSignatureLeafRefuses(t *testing.T) {
+	t.Parallel()
+	good := []MadeSignature{{make([]byte, 32), hashOf("s"), Hash{}}}
+	for name, err := range map[string]error{
+		"no challenge":   second(SignatureLeaf(Hash{}, hashOf("c"), testStart, good)),
+		"no certificate": second(SignatureLeaf(hashOf("c"), Hash{}, testStart, good)),
+		"no time":        second(SignatureLeaf(hashOf("c"), hashOf("c"), time.Time{}, good)),
+		"no signature":   second(SignatureLeaf(hashOf("c"), hashOf("c"), testStart, nil)),
+		"short digest":   second(SignatureLeaf(hashOf("c"), hashOf("c"), testStart, []MadeSignature{{make([]byte, 31), hashOf("s"), Hash{}}})),
+		"zero value":     second(SignatureLeaf(hashOf("c"), hashOf("c"), testStart, []MadeSignature{{make([]byte, 32), Hash{}, Hash{}}})),
+	} {
+		if !errors.Is(err, ErrValue) {
+			t.Errorf("%s: got %v, want ErrValue", name, err)
+		}
+	}
+}
+
+func second(_ []byte, err error) error { return err }
 
 // chainFile is a set of acts with questions and answers.
 type chainFile struct {
