@@ -111,7 +111,8 @@ type sealed struct {
 }
 
 // Register opens a record at N0, on the person's word alone. A document that
-// has an open record is ErrExists.
+// somebody has proven to be theirs is ErrExists; words alone keep nobody else
+// from saying the same, so that no stranger can block a person's registration.
 func (s *Service) Register(ctx context.Context, in Registration) (identity.PersonID, error) {
 	now := s.cfg.Now()
 	person := identity.PersonID(identity.NewID(identity.PrefixPerson, now))
@@ -129,20 +130,25 @@ func (s *Service) Register(ctx context.Context, in Registration) (identity.Perso
 		return "", err
 	}
 	doc := in.Document
+	full := s.keyed("full", string(doc.Type), doc.Number, doc.Complement, in.BirthDate.String())
 	err = s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+		var proven int64
+		if err := tx.QueryRow(`SELECT count(*) FROM enrolment_person WHERE doc_full = $1 AND level > 0 AND state <> 'cerrada'`, full).Scan(&proven); err != nil {
+			return err
+		}
+		if proven > 0 {
+			return ErrExists
+		}
 		if err := subject.Create(tx, person, subject.Active, now); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(`INSERT INTO enrolment_person (id, state, level, doc_full, doc_login, profile, created_at, changed_at) VALUES ($1, $2, 0, $3, $4, $5, $6, $6)`,
-			string(person), string(Requested), s.keyed("full", string(doc.Type), doc.Number, doc.Complement, in.BirthDate.String()), s.loginKey(doc.String()), box, db.Micros(now)); err != nil {
+			string(person), string(Requested), full, s.loginKey(doc.String()), box, db.Micros(now)); err != nil {
 			return err
 		}
 		_, err := s.cfg.Audit.Append(tx, entry)
 		return err
 	})
-	if db.IsUnique(err, "enrolment_person_document") {
-		return "", ErrExists
-	}
 	if err != nil {
 		return "", err
 	}
@@ -188,9 +194,9 @@ func (s *Service) Profile(ctx context.Context, person identity.PersonID) (identi
 	}, nil
 }
 
-// FindByDocument returns the open record of a document as people write it. A
-// number given to several people needs the birth date: then it is ErrUnknown,
-// as for a document that nobody has.
+// FindByDocument returns who has proven to hold a document. A number given to
+// several people needs the birth date: then it is ErrUnknown, as for a document
+// that nobody has, or that people only say they have.
 func (s *Service) FindByDocument(ctx context.Context, doc identity.Document) (identity.PersonID, error) {
 	return s.find(ctx, s.loginKey(doc.String()))
 }
@@ -199,7 +205,7 @@ func (s *Service) find(ctx context.Context, key []byte) (identity.PersonID, erro
 	var found []string
 	err := s.cfg.DB.Read(ctx, func(tx *db.Tx) error {
 		found = nil
-		rows, err := tx.Query(`SELECT id FROM enrolment_person WHERE doc_login = $1 AND state <> 'cerrada' LIMIT 2`, key)
+		rows, err := tx.Query(`SELECT id FROM enrolment_person WHERE doc_login = $1 AND level > 0 AND state <> 'cerrada' LIMIT 2`, key)
 		if err != nil {
 			return err
 		}
@@ -223,10 +229,14 @@ func (s *Service) find(ctx context.Context, key []byte) (identity.PersonID, erro
 }
 
 // Raise sets a person's level by the act that proves it, in the caller's
-// transaction. It never lowers, and only moves a requested or live record.
+// transaction. It never lowers, and only moves a requested or live record. If
+// another live record has the same document it is ErrExists.
 func Raise(tx *db.Tx, person identity.PersonID, level identity.Level, now time.Time) error {
 	n, err := tx.Exec(`UPDATE enrolment_person SET state = 'activa', level = $2, changed_at = $3 WHERE id = $1 AND level <= $2 AND state IN ('solicitada', 'activa')`,
 		string(person), int64(level), db.Micros(now))
+	if db.IsUnique(err, "enrolment_person_document") {
+		return ErrExists
+	}
 	if err == nil && n == 0 {
 		err = ErrState
 	}
@@ -270,34 +280,54 @@ func Bump(tx *db.Tx, person identity.PersonID, state subject.State, cause string
 }
 
 // Suspend takes a person out of use: every session, token and pending signature
-// is dead with the commit.
+// is dead with the commit. ErrState if the person is suspended or closed already.
 func (s *Service) Suspend(ctx context.Context, actor string, person identity.PersonID, cause string) error {
-	return s.move(ctx, actor, person, "enrolment.account.suspended", cause, Live, Suspended, subject.Suspended)
+	return s.move(ctx, actor, person, "enrolment.account.suspended", cause, Suspended, SuspendIn)
 }
 
 // Reactivate brings a suspended person back; nothing granted before revives.
 func (s *Service) Reactivate(ctx context.Context, actor string, person identity.PersonID, cause string) error {
-	return s.move(ctx, actor, person, "enrolment.account.reactivated", cause, Suspended, Live, subject.Active)
+	return s.move(ctx, actor, person, "enrolment.account.reactivated", cause, Live, ReactivateIn)
 }
 
-func (s *Service) move(ctx context.Context, actor string, person identity.PersonID, kind, cause string, from, to State, state subject.State) error {
+func (s *Service) move(ctx context.Context, actor string, person identity.PersonID, kind, cause string, to State,
+	change func(*db.Tx, identity.PersonID, string, time.Time) error) error {
 	entry, err := s.cfg.Audit.Prepare(ctx, audit.Entry{Kind: kind, Subject: person, Actor: actor, Object: string(person), Outcome: string(to), Payload: map[string]any{"cause": cause}})
 	if err != nil {
 		return err
 	}
 	now := s.cfg.Now()
 	return s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec(`UPDATE enrolment_person SET state = $3, changed_at = $4 WHERE id = $1 AND state = $2`, string(person), string(from), string(to), db.Micros(now))
-		if err != nil {
+		if err := change(tx, person, cause, now); err != nil {
 			return err
 		}
-		if n == 0 {
-			return ErrState
-		}
-		if err := Bump(tx, person, state, cause, now); err != nil {
-			return err
-		}
-		_, err = s.cfg.Audit.Append(tx, entry)
+		_, err := s.cfg.Audit.Append(tx, entry)
 		return err
 	})
+}
+
+// SuspendIn is Suspend in the caller's transaction, which MUST hold the audit
+// entry of its cause.
+func SuspendIn(tx *db.Tx, person identity.PersonID, cause string, now time.Time) error {
+	n, err := tx.Exec(`UPDATE enrolment_person SET state = 'suspendida', changed_at = $2 WHERE id = $1 AND state IN ('solicitada', 'activa')`, string(person), db.Micros(now))
+	if err == nil && n == 0 {
+		err = ErrState
+	}
+	if err != nil {
+		return err
+	}
+	return Bump(tx, person, subject.Suspended, cause, now)
+}
+
+// ReactivateIn is Reactivate in the caller's transaction, under the same duty.
+// A person who had proven nothing is back where she was.
+func ReactivateIn(tx *db.Tx, person identity.PersonID, cause string, now time.Time) error {
+	n, err := tx.Exec(`UPDATE enrolment_person SET state = CASE WHEN level = 0 THEN 'solicitada' ELSE 'activa' END, changed_at = $2 WHERE id = $1 AND state = 'suspendida'`, string(person), db.Micros(now))
+	if err == nil && n == 0 {
+		err = ErrState
+	}
+	if err != nil {
+		return err
+	}
+	return Bump(tx, person, subject.Active, cause, now)
 }

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -11,13 +12,10 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	"golang.org/x/crypto/argon2"
-	"golang.org/x/text/unicode/norm"
 
 	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/db"
@@ -56,93 +54,6 @@ type Cell struct {
 	Code   string // six digits
 }
 
-// SetPassword sets a person's password. The caller has authenticated the
-// person, or stands with her at a counter.
-func (s *Service) SetPassword(ctx context.Context, actor string, person identity.PersonID, password string) error {
-	password = norm.NFKC.String(password)
-	if !utf8.ValidString(password) || utf8.RuneCountInString(password) < minPassword || len(password) > maxPassword {
-		return ErrPassword
-	}
-	hash, err := s.hashPassword(ctx, password)
-	if err != nil {
-		return err
-	}
-	entry, err := s.cfg.Audit.Prepare(ctx, audit.Entry{Kind: "enrolment.account.password", Subject: person, Actor: actor, Object: string(person), Outcome: "set"})
-	if err != nil {
-		return err
-	}
-	now := s.cfg.Now()
-	return s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
-		if _, err := tx.Exec(`INSERT INTO enrolment_password (person, hash, changed_at) VALUES ($1, $2, $3)
-			ON CONFLICT (person) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at`, string(person), hash, db.Micros(now)); err != nil {
-			return err
-		}
-		_, err := s.cfg.Audit.Append(tx, entry)
-		return err
-	})
-}
-
-// slot waits for one of the places in which memory-hard hashing may run.
-func (s *Service) slot(ctx context.Context) (release func(), err error) {
-	select {
-	case s.slots <- struct{}{}:
-		return func() { <-s.slots }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (s *Service) hashPassword(ctx context.Context, password string) (string, error) {
-	release, err := s.slot(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer release()
-	salt := make([]byte, 16)
-	_, _ = rand.Read(salt) // never fails (Go 1.24)
-	sum := argon2.IDKey([]byte(password), salt, s.cfg.Argon2Passes, s.cfg.Argon2MemoryKiB, 1, 32)
-	enc := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=1$%s$%s", s.cfg.Argon2MemoryKiB, s.cfg.Argon2Passes, enc.EncodeToString(salt), enc.EncodeToString(sum)), nil
-}
-
-// checkPassword compares in the same time whether or not there is a hash.
-func (s *Service) checkPassword(ctx context.Context, password, hash string) (bool, error) {
-	memory, passes, salt, want := s.cfg.Argon2MemoryKiB, s.cfg.Argon2Passes, make([]byte, 16), make([]byte, 32)
-	known := hash != ""
-	if known {
-		var err error
-		if memory, passes, salt, want, err = parseHash(hash); err != nil {
-			return false, err
-		}
-	}
-	release, err := s.slot(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer release()
-	got := argon2.IDKey([]byte(norm.NFKC.String(password)), salt, passes, memory, 1, 32)
-	return subtle.ConstantTimeCompare(got, want) == 1 && known, nil
-}
-
-// parseHash reads the PHC string that hashPassword wrote.
-func parseHash(hash string) (memory, passes uint32, salt, sum []byte, err error) {
-	parts := strings.Split(hash, "$")
-	bad := errors.New("account: stored password hash is malformed")
-	if len(parts) != 6 || parts[1] != "argon2id" || parts[2] != "v=19" {
-		return 0, 0, nil, nil, bad
-	}
-	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=1", &memory, &passes); err != nil || memory > 1<<20 || passes == 0 || passes > 16 {
-		return 0, 0, nil, nil, bad
-	}
-	enc := base64.RawStdEncoding
-	salt, err1 := enc.DecodeString(parts[4])
-	sum, err2 := enc.DecodeString(parts[5])
-	if err1 != nil || err2 != nil || len(sum) != 32 {
-		return 0, 0, nil, nil, bad
-	}
-	return memory, passes, salt, sum, nil
-}
-
 // IssueCard makes a code card for a person and voids the one before. The cells
 // are returned once, to be printed; only their hashes are kept.
 func (s *Service) IssueCard(ctx context.Context, actor string, person identity.PersonID, cells int) ([]Cell, error) {
@@ -169,7 +80,7 @@ func (s *Service) IssueCard(ctx context.Context, actor string, person identity.P
 	if err != nil {
 		return nil, err
 	}
-	return out, s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+	err = s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
 		if _, err := tx.Exec(`UPDATE enrolment_card SET voided_at = $2 WHERE person = $1 AND voided_at IS NULL`, string(person), db.Micros(now)); err != nil {
 			return err
 		}
@@ -182,6 +93,13 @@ func (s *Service) IssueCard(ctx context.Context, actor string, person identity.P
 		_, err := s.cfg.Audit.Append(tx, entry)
 		return err
 	})
+	switch {
+	case db.IsConstraint(err, db.ForeignKey):
+		return nil, ErrUnknown
+	case err != nil:
+		return nil, err
+	}
+	return out, nil
 }
 
 // insertCells writes the cells in statements of a hundred rows.
@@ -260,8 +178,9 @@ func (s *Service) Ask(ctx context.Context, login string, binding []byte) (Challe
 	})
 }
 
-// pick chooses an unused cell at random; for a person without a card, one that
-// stays the same for the login and the day, as an unused cell might.
+// pick chooses an unused cell at random. For a person without a card, or nobody,
+// it draws from a card that is imagined from the login: some of its cells are
+// used too, always the same ones, so that asking often tells nothing.
 func (s *Service) pick(ctx context.Context, person identity.PersonID, key []byte) (card string, cell int64, err error) {
 	var free []int64
 	err = s.cfg.DB.Read(ctx, func(tx *db.Tx) error {
@@ -285,8 +204,7 @@ func (s *Service) pick(ctx context.Context, person identity.PersonID, key []byte
 		return "", 0, err
 	}
 	if len(free) == 0 {
-		sum := s.keyed("decoy", string(key), s.cfg.Now().UTC().Format(time.DateOnly))
-		return "", int64(sum[0])%DefaultCells + 1, nil
+		card, free = "", s.imagined(key)
 	}
 	i, err := rand.Int(rand.Reader, big.NewInt(int64(len(free))))
 	if err != nil {
@@ -295,11 +213,27 @@ func (s *Service) pick(ctx context.Context, person identity.PersonID, key []byte
 	return card, free[i.Int64()], nil
 }
 
-func (s *Service) throttled(ctx context.Context, key []byte, now time.Time) error {
-	var n int64
-	err := s.cfg.DB.Read(ctx, func(tx *db.Tx) error {
-		return tx.QueryRow(`SELECT count(*) FROM enrolment_card_failure WHERE login = $1 AND failed_at > $2`, key, db.Micros(now.Add(-failureWindow))).Scan(&n)
+// imagined returns the unused cells of a card that does not exist.
+func (s *Service) imagined(key []byte) []int64 {
+	used := int64(s.keyed("decoy", string(key))[0]) % (DefaultCells / 2)
+	order := make([]int64, DefaultCells)
+	for i := range order {
+		order[i] = int64(i + 1)
+	}
+	slices.SortFunc(order, func(a, b int64) int {
+		return bytes.Compare(s.keyed("decoy", string(key), strconv.FormatInt(a, 10)), s.keyed("decoy", string(key), strconv.FormatInt(b, 10)))
 	})
+	return order[used:]
+}
+
+func (s *Service) throttled(ctx context.Context, key []byte, now time.Time) error {
+	return s.cfg.DB.Read(ctx, func(tx *db.Tx) error { return tooMany(tx, key, now) })
+}
+
+// tooMany returns ErrThrottled if a login has failed too often within the window.
+func tooMany(q db.Querier, key []byte, now time.Time) error {
+	var n int64
+	err := q.QueryRow(`SELECT count(*) FROM enrolment_card_failure WHERE login = $1 AND failed_at > $2`, key, db.Micros(now.Add(-failureWindow))).Scan(&n)
 	if err == nil && n >= maxFailures {
 		err = ErrThrottled
 	}
@@ -367,6 +301,10 @@ func (s *Service) prove(ctx context.Context, person identity.PersonID, key []byt
 	failure := identity.NewID("fal", now)
 	err = s.cfg.DB.Write(ctx, func(tx *db.Tx) (err error) {
 		spent = false
+		// Tries that waited for their turn count too: many at once are many tries.
+		if err := tooMany(tx, key, now); err != nil {
+			return err
+		}
 		if good {
 			if who, err = subject.Current(tx, person); err != nil {
 				return err

@@ -31,7 +31,7 @@ var (
 	complement = regexp.MustCompile(`^[0-9][A-Z]$`)
 	cieNumber  = regexp.MustCompile(`^(E-?)?[0-9]{4,12}$`)
 	passport   = regexp.MustCompile(`^[A-Z0-9]{5,15}$`)
-	email      = regexp.MustCompile(`^[^\s@<>,;"\\]{1,64}@[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$`)
+	email      = regexp.MustCompile(`^[^\s@<>,;"\\\x00-\x1f\x7f-\x{a0}]{1,64}@[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$`)
 	phone      = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 )
 

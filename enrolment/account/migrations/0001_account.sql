@@ -11,8 +11,9 @@ CREATE TABLE enrolment_person (
     created_at BIGINT NOT NULL,
     changed_at BIGINT NOT NULL
 );
--- One open record per document and birth date: the number alone is no key.
-CREATE UNIQUE INDEX enrolment_person_document ON enrolment_person (doc_full) WHERE state <> 'cerrada';
+-- One proven, open record per document and birth date: the number alone is no
+-- key, and whoever only says so (level 0) keeps nobody out.
+CREATE UNIQUE INDEX enrolment_person_document ON enrolment_person (doc_full) WHERE level > 0 AND state <> 'cerrada';
 CREATE INDEX enrolment_person_login ON enrolment_person (doc_login);
 
 CREATE TABLE enrolment_password (
