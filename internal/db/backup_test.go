@@ -88,3 +88,20 @@ func TestDurabilityIsReported(t *testing.T) {
 		}
 	})
 }
+
+func TestSQLitePathIsTakenLiterally(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "con espacio ñ & = + 'x'.db")
+	d := dbtest.OpenConfig(t, db.Config{URL: "sqlite:" + path})
+	if err := d.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := os.Stat(path); err != nil || st.Size() == 0 {
+		t.Errorf("the named file is not the database: %v, %v", st, err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.db"))
+	if err != nil || len(files) != 1 {
+		t.Errorf("got files %v, %v; want one", files, err)
+	}
+}

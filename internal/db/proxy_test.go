@@ -20,7 +20,7 @@ const (
 	cutBefore        // the connection ends before the commit reaches the server
 	cutAfter         // the server commits; its answer is lost
 	holdMark         // the client loses the connection; batch record and COMMIT arrive later
-	holdCommit       // as holdMark, but the batch record arrives at once
+	holdCommit       // as holdMark, but the server has carried out the batch record
 	warn             // the server commits, with a warning
 )
 
@@ -169,6 +169,9 @@ func (k *link) forward(f []byte) bool {
 			}
 		case q == "COMMIT":
 			if k.p.take(holdCommit) == holdCommit {
+				k.setAnswer(holdCommit)
+				_, _ = k.server.Write([]byte{'H', 0, 0, 0, 4}) // Flush: answer what you have so far
+				<-k.p.settled
 				k.hold(f)
 				return false
 			}
@@ -221,6 +224,11 @@ func (k *link) fromServer() {
 				_ = k.server.Close()
 				close(k.p.struck)
 				return
+			}
+			continue
+		case holdCommit:
+			if f[0] == 'C' { // CommandComplete of the batch record
+				k.p.settled <- struct{}{}
 			}
 			continue
 		case holdMark:
