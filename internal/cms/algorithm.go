@@ -9,6 +9,7 @@ import (
 	_ "crypto/sha256" // the digests of every supported algorithm
 	_ "crypto/sha512"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 	"math/big"
 
@@ -149,6 +150,9 @@ func (a Algorithm) checkKey(pub crypto.PublicKey) error {
 		} else if n > 8192 {
 			return fmt.Errorf("%w: RSA of %d bits", ErrAlgorithm, n)
 		}
+		if k.E < 3 || k.E%2 == 0 || k.E > 1<<31-1 {
+			return fmt.Errorf("%w: RSA exponent %d", ErrAlgorithm, k.E)
+		}
 	case ed25519.PublicKey:
 		if a.info().key != keyEd25519 {
 			return mismatch
@@ -176,12 +180,11 @@ func (a Algorithm) verify(pub crypto.PublicKey, message, sig []byte, saltLength 
 	case *ecdsa.PublicKey:
 		ok = ecdsa.VerifyASN1(k, a.digest(message), sig)
 	case *rsa.PublicKey:
-		if a.info().pss {
-			opts := &rsa.PSSOptions{SaltLength: saltLength, Hash: a.Hash()}
-			ok = rsa.VerifyPSS(k, a.Hash(), a.digest(message), sig, opts) == nil
-		} else {
-			ok = rsa.VerifyPKCS1v15(k, a.Hash(), a.digest(message), sig) == nil
+		err := a.verifyRSA(k, message, sig, saltLength)
+		if err != nil && !errors.Is(err, rsa.ErrVerification) {
+			return fmt.Errorf("%w: %w", ErrAlgorithm, err) // not judged, which is not the same as wrong
 		}
+		ok = err == nil
 	case ed25519.PublicKey:
 		ok = ed25519.Verify(k, message, sig)
 	}
@@ -189,6 +192,13 @@ func (a Algorithm) verify(pub crypto.PublicKey, message, sig []byte, saltLength 
 		return ErrSignature
 	}
 	return nil
+}
+
+func (a Algorithm) verifyRSA(k *rsa.PublicKey, message, sig []byte, saltLength int) error {
+	if a.info().pss {
+		return rsa.VerifyPSS(k, a.Hash(), a.digest(message), sig, &rsa.PSSOptions{SaltLength: saltLength, Hash: a.Hash()})
+	}
+	return rsa.VerifyPKCS1v15(k, a.Hash(), a.digest(message), sig)
 }
 
 func (a Algorithm) digest(message []byte) []byte {

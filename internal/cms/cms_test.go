@@ -235,8 +235,8 @@ func TestPreparationIsDeterministic(t *testing.T) {
 	if got := sd.Signer.SigningTime; !got.Equal(epoch) {
 		t.Errorf("signing time = %v, want %v", got, epoch)
 	}
-	if got := sd.Signer.Commitment; !got.Equal(OIDProofOfApproval) {
-		t.Errorf("commitment = %v", got)
+	if got := sd.Signer.Commitments; len(got) != 1 || !got[0].Equal(OIDProofOfApproval) {
+		t.Errorf("commitments = %v", got)
 	}
 	if got := sd.Signer.PolicyID; !got.Equal(OIDData) {
 		t.Errorf("policy = %v", got)

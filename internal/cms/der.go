@@ -243,6 +243,9 @@ func checkOID(body []byte) error {
 // The element may be BER and is at most [MaxSize] octets; anything but zeros
 // after it is [ErrTrailingData]. The result shares b's memory.
 func TrimZeroPadding(b []byte) ([]byte, error) {
+	if len(b) > 0 && b[0] == 0 {
+		return nil, fmt.Errorf("%w: reserved space is empty", ErrTruncated)
+	}
 	n, err := elementSize(b, MaxDepth)
 	if err != nil {
 		return nil, err

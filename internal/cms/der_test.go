@@ -160,6 +160,7 @@ func TestTrimZeroPadding(t *testing.T) {
 		{"3005020101", "", ErrTruncated},
 		{"3080020101", "", ErrTruncated},
 		{"", "", ErrTruncated},
+		{hexOf(50), "", ErrTruncated},
 	} {
 		got, err := TrimZeroPadding(unhex(t, tt.in))
 		if !errors.Is(err, tt.err) || hex.EncodeToString(got) != tt.want {

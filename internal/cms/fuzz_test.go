@@ -101,7 +101,11 @@ func confirm(t *testing.T, sd *SignedData, cert *x509.Certificate, digests map[c
 		RSAPSSWithSHA256: x509.SHA256WithRSAPSS, RSAPSSWithSHA384: x509.SHA384WithRSAPSS, RSAPSSWithSHA512: x509.SHA512WithRSAPSS,
 		Ed25519: x509.PureEd25519,
 	}[sd.Signer.SignatureAlgorithm]
-	if err := cert.CheckSignature(alg, sd.Signer.RawSignedAttrs, sd.Signer.Signature); err != nil {
+	err := cert.CheckSignature(alg, sd.Signer.RawSignedAttrs, sd.Signer.Signature)
+	if err != nil && sd.Signer.unsorted != nil {
+		err = cert.CheckSignature(alg, sd.Signer.unsorted, sd.Signer.Signature)
+	}
+	if err != nil {
 		t.Fatalf("verified, but crypto/x509 says %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
@@ -340,10 +341,19 @@ func TestAcceptedVariants(t *testing.T) {
 		}},
 		"CRLs and OCSP responses": {"p256", ProfilePAdES, func(f *forgery, s *forgedSigner) {
 			f.version = 5
-			f.revocation = [][]byte{seq(t), wrap(t, tag1, oidDER(t, oidOCSPResponse), seq(t))}
+			f.revocation = [][]byte{seq(t), wrap(t, tag1, oidDER(t, oidOCSPResponse), seq(t)), wrap(t, tag1, oidDER(t, oidOCSPBasic), seq(t))}
 		}},
 		"an unreadable certificate of somebody else": {"p256", ProfilePAdES, func(f *forgery, s *forgedSigner) {
 			f.certs = append(f.certs, []byte{0x30, 0})
+		}},
+		"attribute certificates beside the others": {"p256", ProfilePAdES, func(f *forgery, s *forgedSigner) {
+			f.certs = append(f.certs, []byte{0xa1, 0}, []byte{0xa2, 0})
+		}},
+		"unsigned attributes, but none": {"p256", ProfilePAdES, func(f *forgery, s *forgedSigner) {
+			s.unsigned = []byte{0xa1, 0}
+		}},
+		"two commitments": {"p256", ProfilePAdES, func(f *forgery, s *forgedSigner) {
+			s.attrs["ct"] = attribute(t, OIDCommitmentType, seq(t, oidDER(t, OIDProofOfApproval)), seq(t, oidDER(t, OIDProofOfOrigin)))
 		}},
 		"the same certificate twice": {"p256", ProfilePAdES, func(f *forgery, s *forgedSigner) {
 			f.certs = append(f.certs, f.certs[0])
@@ -361,6 +371,72 @@ func TestAcceptedVariants(t *testing.T) {
 		if err := f.check(t, tt.profile); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestAttributesOutOfOrder: some signers write the attributes in their own
+// order; some even sign them so. Both are read from foreign signers only.
+func TestAttributesOutOfOrder(t *testing.T) {
+	t.Parallel()
+	digest := digestOf(crypto.SHA256, document)
+	reversed := func(l [][]byte) [][]byte { l = slices.Clone(sortedDER(l)); slices.Reverse(l); return l }
+	f := newForgery(t, "p256")
+	s := f.signers[0]
+	sd, err := Parse(f.bytes(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.order, s.sig = reversed, sd.Signer.Signature
+	if _, err := Parse(f.bytes(t)); !errors.Is(err, ErrAttributeOrder) {
+		t.Errorf("strict reader: %v, want ErrAttributeOrder", err)
+	}
+	if sd, err = ParseBER(f.bytes(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sd.Verify(VerifyOptions{Digest: digest, Profile: ProfilePAdES}); err != nil || !sd.WasBER {
+		t.Errorf("signed in order: %v", err)
+	}
+	if _, err := AddSignatureTimestamp(f.bytes(t), []byte{5, 0}); !errors.Is(err, ErrAttributeOrder) {
+		t.Errorf("extending it: %v, want ErrAttributeOrder", err)
+	}
+	s.sig = nil
+	if sd, err = ParseBER(f.bytes(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sd.Verify(VerifyOptions{Digest: digest, Profile: ProfilePAdES}); err != nil {
+		t.Errorf("signed out of order: %v", err)
+	}
+	s.sig = value(t, 1, 1)
+	if sd, err = ParseBER(f.bytes(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sd.Verify(VerifyOptions{Digest: digest, Profile: ProfilePAdES}); !errors.Is(err, ErrSignature) {
+		t.Errorf("not signed: %v, want ErrSignature", err)
+	}
+}
+
+// value is an ECDSA-Sig-Value.
+func value(tb testing.TB, r, s int64) []byte {
+	tb.Helper()
+	return seq(tb, integer(tb, r), integer(tb, s))
+}
+
+// TestUnusualRSAExponent: keys exist whose exponent the verifier does not take.
+// That is not a wrong signature, and must not be called one.
+func TestUnusualRSAExponent(t *testing.T) {
+	t.Parallel()
+	k := who(t, "rsa").cert.PublicKey.(*rsa.PublicKey)
+	for _, e := range []int{0, 1, 2, 65536, 1<<31 + 3} {
+		for _, a := range []Algorithm{RSAWithSHA256, RSAPSSWithSHA512} {
+			err := a.verify(&rsa.PublicKey{N: k.N, E: e}, document, make([]byte, 256), 64)
+			if !errors.Is(err, ErrAlgorithm) {
+				t.Errorf("%v, exponent %d: %v, want ErrAlgorithm", a, e, err)
+			}
+		}
+	}
+	even := new(big.Int).Add(k.N, big.NewInt(1))
+	if err := RSAWithSHA256.verify(&rsa.PublicKey{N: even, E: 65537}, document, make([]byte, 256), 0); !errors.Is(err, ErrAlgorithm) {
+		t.Errorf("even modulus: %v, want ErrAlgorithm", err)
 	}
 }
 

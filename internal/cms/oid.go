@@ -45,6 +45,7 @@ var (
 var (
 	oidPolicyURI    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 5, 1}
 	oidOCSPResponse = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 16, 2}
+	oidOCSPBasic    = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 1}
 
 	oidMD5           = asn1.ObjectIdentifier{1, 2, 840, 113549, 2, 5}
 	oidSHA1          = asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}

@@ -37,11 +37,14 @@ type SignedData struct {
 	Content     []byte
 	// RawCertificates are the X.509 certificates in the order found, unparsed.
 	RawCertificates [][]byte
-	// AttributeCertificates are version 2 attribute certificates, unparsed.
+	// AttributeCertificates are attribute certificates of version 1 or 2, which
+	// nothing here depends on, unparsed.
 	AttributeCertificates [][]byte
-	// CRLs and OCSPResponses are the revocation values, unparsed (RFC 5940).
-	CRLs          [][]byte
-	OCSPResponses [][]byte
+	// CRLs, OCSPResponses and BasicOCSPResponses are the revocation values,
+	// unparsed (RFC 5652 §10.2.1, RFC 5940, EN 319 122-1 §5.4).
+	CRLs               [][]byte
+	OCSPResponses      [][]byte
+	BasicOCSPResponses [][]byte
 	// Signer is the one SignerInfo.
 	Signer SignerInfo
 
@@ -60,12 +63,16 @@ func Parse(b []byte) (*SignedData, error) {
 }
 
 // ParseBER is [Parse], but takes BER as well, for what others have produced.
-// Signed attributes out of order are then put in order, since it is their DER
-// that was signed (RFC 5652 §5.4).
+// Signed attributes out of order, which are BER too, are put in order, since it
+// is their DER that should have been signed (RFC 5652 §5.4).
 func ParseBER(b []byte) (*SignedData, error) {
 	err := DERCheck(b, MaxSize, MaxDepth)
 	if err == nil {
-		return parse(slices.Clone(b), false)
+		sd, err := parse(slices.Clone(b), false)
+		if errors.Is(err, ErrAttributeOrder) {
+			return parse(slices.Clone(b), true)
+		}
+		return sd, err
 	}
 	if !errors.Is(err, ErrNotDER) {
 		return nil, err
@@ -187,7 +194,7 @@ func (sd *SignedData) readCertificates(s *cryptobyte.String) error {
 		switch tag {
 		case cbasn1.SEQUENCE:
 			sd.RawCertificates = append(sd.RawCertificates, c)
-		case cbasn1.Tag(2).ContextSpecific().Constructed():
+		case tag1, cbasn1.Tag(2).ContextSpecific().Constructed():
 			sd.AttributeCertificates = append(sd.AttributeCertificates, c)
 		default:
 			return fmt.Errorf("%w: certificate of tag %#x", ErrUnknownElement, uint8(tag))
@@ -224,10 +231,14 @@ func (sd *SignedData) readRevocationValues(s *cryptobyte.String) error {
 			!body.ReadAnyASN1Element(&value, nil) || !body.Empty() {
 			return malformed("otherRevInfo")
 		}
-		if !format.Equal(oidOCSPResponse) {
+		switch {
+		case format.Equal(oidOCSPResponse):
+			sd.OCSPResponses = append(sd.OCSPResponses, value)
+		case format.Equal(oidOCSPBasic):
+			sd.BasicOCSPResponses = append(sd.BasicOCSPResponses, value)
+		default:
 			return fmt.Errorf("%w: revocation value %v", ErrUnknownElement, format)
 		}
-		sd.OCSPResponses = append(sd.OCSPResponses, value)
 	}
 	return nil
 }

@@ -41,14 +41,15 @@ type SignerInfo struct {
 	ESSv1         []ESSCertID
 	// SigningTime is the time the signer claims; zero if absent.
 	SigningTime time.Time
-	// Commitment is the commitment type; nil if absent.
-	Commitment asn1.ObjectIdentifier
+	// Commitments are the commitment types; nil if absent.
+	Commitments []asn1.ObjectIdentifier
 	// PolicyID is the signature policy; nil if absent or implied.
 	PolicyID asn1.ObjectIdentifier
 
 	saltLength int
 	rawDigest  []byte // AlgorithmIdentifiers as read, for algorithm-protection
 	rawSig     []byte
+	unsorted   []byte // signed attributes as written, where that is not their DER
 }
 
 // read reads the body of a SignerInfo.
@@ -137,6 +138,7 @@ func (si *SignerInfo) readSignedAttrs(set []byte, sortThem bool) error {
 		if !sortThem {
 			return ErrAttributeOrder
 		}
+		si.unsorted = set
 		if set, err = marshalSet(raw, cbasn1.SET); err != nil {
 			return malformed("signedAttrs")
 		}
@@ -150,8 +152,8 @@ func (si *SignerInfo) readSignedAttrs(set []byte, sortThem bool) error {
 	return si.decodeSignedAttrs()
 }
 
-// decodeSignedAttrs reads the values of the attributes that are known here. All
-// of them are single-valued.
+// decodeSignedAttrs reads the values of the attributes that are known here.
+// Those in its table are single-valued.
 func (si *SignerInfo) decodeSignedAttrs() error {
 	decoders := []struct {
 		typ    asn1.ObjectIdentifier
@@ -162,10 +164,6 @@ func (si *SignerInfo) decodeSignedAttrs() error {
 			return v.ReadASN1Bytes(&si.MessageDigest, cbasn1.OCTET_STRING) && v.Empty() && len(si.MessageDigest) > 0
 		}},
 		{OIDSigningTime, si.readSigningTime},
-		{OIDCommitmentType, func(v cryptobyte.String) bool {
-			var body cryptobyte.String
-			return v.ReadASN1(&body, cbasn1.SEQUENCE) && v.Empty() && body.ReadASN1ObjectIdentifier(&si.Commitment)
-		}},
 		{OIDSignaturePolicy, si.readPolicy},
 	}
 	for _, d := range decoders {
@@ -176,6 +174,9 @@ func (si *SignerInfo) decodeSignedAttrs() error {
 		if len(a.Values) != 1 || !d.decode(a.Values[0]) {
 			return attrErr(ErrAttributeMalformed, d.typ)
 		}
+	}
+	if !si.readCommitments() {
+		return attrErr(ErrAttributeMalformed, OIDCommitmentType)
 	}
 	var err error
 	if si.ESS, err = si.decodeESS(OIDSigningCertificateV2); err != nil {
@@ -203,6 +204,22 @@ func (si *SignerInfo) readSigningTime(v cryptobyte.String) bool {
 	return v.ReadASN1GeneralizedTime(&si.SigningTime) && v.Empty()
 }
 
+// readCommitments reads commitment-type-indication, the one attribute here that
+// may have several values (RFC 5126 §5.11.1).
+func (si *SignerInfo) readCommitments() bool {
+	a, _ := findAttribute(si.SignedAttrs, OIDCommitmentType)
+	for _, value := range a.Values {
+		var body cryptobyte.String
+		var typ asn1.ObjectIdentifier
+		v := cryptobyte.String(value)
+		if !v.ReadASN1(&body, cbasn1.SEQUENCE) || !v.Empty() || !body.ReadASN1ObjectIdentifier(&typ) {
+			return false
+		}
+		si.Commitments = append(si.Commitments, typ)
+	}
+	return true
+}
+
 // readPolicy reads SignaturePolicyIdentifier; NULL is the implied policy.
 func (si *SignerInfo) readPolicy(v cryptobyte.String) bool {
 	if v.PeekASN1Tag(cbasn1.NULL) {
@@ -221,9 +238,6 @@ func (si *SignerInfo) readUnsigned(s *cryptobyte.String) error {
 	}
 	if !present {
 		return nil
-	}
-	if body.Empty() {
-		return malformed("unsignedAttrs empty")
 	}
 	var err error
 	si.UnsignedAttrs, _, err = readAttributes(body)

@@ -34,7 +34,7 @@ func AddUnsignedAttr(cms []byte, a Attribute) ([]byte, error) {
 	if !infos.ReadASN1(&infos, cbasn1.SET) || !infos.ReadASN1(&infos, cbasn1.SEQUENCE) {
 		return nil, malformed("signerInfos")
 	}
-	if len(sd.Signer.UnsignedAttrs) > 0 {
+	if endsWithTag(infos, tag1) { // there are unsigned attributes, or an empty set of them
 		if infos, _, err = splitLast(infos); err != nil {
 			return nil, err
 		}
@@ -84,4 +84,10 @@ func splitLast(s cryptobyte.String) (head []byte, last cryptobyte.String, err er
 			return s[:at:at], e, nil
 		}
 	}
+}
+
+// endsWithTag reports whether the last of a run of elements has the tag.
+func endsWithTag(s cryptobyte.String, tag cbasn1.Tag) bool {
+	_, last, err := splitLast(s)
+	return err == nil && last.PeekASN1Tag(tag)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"crypto/x509"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -77,10 +78,21 @@ func (sd *SignedData) Verify(o VerifyOptions) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := si.SignatureAlgorithm.verify(cert.PublicKey, si.RawSignedAttrs, si.Signature, si.saltLength); err != nil {
+	if err := si.verify(cert); err != nil {
 		return nil, err
 	}
 	return cert, nil
+}
+
+// verify checks the signature over the DER of the signed attributes. Of foreign
+// input whose attributes were out of order, some signers signed them as they
+// wrote them; that covers the same attributes, and is taken too.
+func (si *SignerInfo) verify(cert *x509.Certificate) error {
+	err := si.SignatureAlgorithm.verify(cert.PublicKey, si.RawSignedAttrs, si.Signature, si.saltLength)
+	if err != nil && si.unsorted != nil && errors.Is(err, ErrSignature) {
+		err = si.SignatureAlgorithm.verify(cert.PublicKey, si.unsorted, si.Signature, si.saltLength)
+	}
+	return err
 }
 
 // checkAttributes checks presence, absence and agreement of signed attributes.
