@@ -15,9 +15,7 @@ func (p *Provider) Browser(mux *web.BrowserMux) {
 	mux.Handle("GET "+pathLogout, p.logout)
 	mux.Handle("POST "+pathLogout, p.logout)
 	mux.Handle("POST /salir", p.logoutConfirmed)
-	for pattern, h := range p.flow.Routes() {
-		mux.Handle(pattern, h)
-	}
+	p.flow.Register(mux)
 }
 
 // Protocol registers what applications call.

@@ -36,6 +36,15 @@ type (
 	Authenticator     = flow.Authenticator
 	CardAuthenticator = flow.CardAuthenticator
 	Directory         = flow.Directory
+	LoginRequest      = flow.LoginRequest
+	LoginCeremony     = flow.LoginCeremony
+	CardChallenge     = flow.CardChallenge
+)
+
+// Refusals that the authenticators wrap.
+var (
+	ErrRefused   = flow.ErrRefused
+	ErrThrottled = flow.ErrThrottled
 )
 
 // Config configures New. Issuer, DB, Keys, KEK, Audit, Cache, Authenticator,

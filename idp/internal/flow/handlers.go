@@ -23,19 +23,18 @@ const (
 	maxResponse = 64 << 10 // a browser's passkey answer
 )
 
-// Routes returns the login's handlers by pattern, for the browser mux.
-func (f *Flow) Routes() map[string]web.HandlerFunc {
-	return map[string]web.HandlerFunc{
-		"GET " + PathPrefix + "{id}":                 f.show,
-		"POST " + PathPrefix + "{id}/llave/opciones": f.passkeyOptions,
-		"POST " + PathPrefix + "{id}/llave":          f.passkey,
-		"GET " + PathPrefix + "{id}/tarjeta":         f.cardForm,
-		"POST " + PathPrefix + "{id}/tarjeta":        f.cardLogin,
-		"POST " + PathPrefix + "{id}/celda":          f.cardCell,
-		"POST " + PathPrefix + "{id}/decision":       f.decide,
-		"POST " + PathPrefix + "{id}/no-soy-yo":      f.notMe,
-		"GET /entrar":                                f.local,
-	}
+// Register adds the login's handlers to the browser mux.
+func (f *Flow) Register(mux *web.BrowserMux) {
+	json := []web.RouteOption{web.Accepts("application/json"), web.MaxBody(maxResponse)}
+	mux.Handle("GET /entrar", f.local)
+	mux.Handle("GET "+PathPrefix+"{id}", f.show)
+	mux.Handle("POST "+PathPrefix+"{id}/llave/opciones", f.passkeyOptions, json...)
+	mux.Handle("POST "+PathPrefix+"{id}/llave", f.passkey, json...)
+	mux.Handle("GET "+PathPrefix+"{id}/tarjeta", f.cardForm)
+	mux.Handle("POST "+PathPrefix+"{id}/tarjeta", f.cardLogin)
+	mux.Handle("POST "+PathPrefix+"{id}/celda", f.cardCell)
+	mux.Handle("POST "+PathPrefix+"{id}/decision", f.decide)
+	mux.Handle("POST "+PathPrefix+"{id}/no-soy-yo", f.notMe)
 }
 
 // Fault shows a request that cannot be answered to the application.

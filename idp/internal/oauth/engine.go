@@ -122,7 +122,11 @@ func (e *Engine) MintCode(ctx context.Context, c *store.Client, r *Request, gran
 	for _, s := range granted {
 		ar.GrantScope(s)
 	}
-	ar.SetSession(&session{DefaultSession: openid.NewDefaultSession()})
+	sess := &session{DefaultSession: openid.NewDefaultSession()}
+	// The subject is settled when the grant is stored; fosite only wants one.
+	sess.IDTokenClaims().Subject = "-"
+	sess.IDTokenClaims().AuthTime = sess.IDTokenClaims().RequestedAt
+	ar.SetSession(sess)
 	resp := fosite.NewAuthorizeResponse()
 	enforce := c.Public() || !c.Waived(WaivePKCE, e.cfg.Now())
 	explicit, proof, oidc := e.handlers(&recorder{}, enforce)

@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/ory/fosite"
@@ -197,7 +198,7 @@ func translate(err error) error {
 			return e
 		}
 	}
-	return err
+	return fmt.Errorf("idp: grant engine: %w: %s", err, fosite.ErrorToRFC6749Error(err).WithExposeDebug(true).GetDescription())
 }
 
 // plain gives a description that says what to do without echoing input.
