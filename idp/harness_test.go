@@ -377,3 +377,16 @@ func (b *browser) enter(address string, who identity.PersonID) *url.URL {
 	b.w.t.Fatal("login does not end")
 	return nil
 }
+
+// regexpGroup returns a function that finds the first group of a pattern.
+func regexpGroup(t *testing.T, pattern string) func(string) string {
+	re := regexp.MustCompile(pattern)
+	return func(s string) string {
+		t.Helper()
+		m := re.FindStringSubmatch(s)
+		if m == nil {
+			t.Fatalf("%s not found", pattern)
+		}
+		return m[1]
+	}
+}

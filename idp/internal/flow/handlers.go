@@ -177,13 +177,22 @@ func (f *Flow) passkey(w http.ResponseWriter, r *http.Request) error {
 	case st.next == stepUp && a.Person != st.session.Person:
 		return web.WriteJSON(w, http.StatusForbidden, map[string]string{"problem": "otra-persona"})
 	}
-	if _, err := f.cfg.Session.Establish(w, r, a, in.Shared != ""); err != nil {
+	if _, err := f.cfg.Session.Establish(w, r, a, shared(st, in.Shared != "")); err != nil {
 		return err
 	}
 	if err := failpoint.Hit(failpoint.LoginAuthenticated); err != nil {
 		return err
 	}
 	return web.WriteJSON(w, http.StatusOK, map[string]string{"next": PathPrefix + st.interaction.ID})
+}
+
+// shared is whether the device counts as shared: a step-up keeps what was said
+// when the session began.
+func shared(st *state, said bool) bool {
+	if st.next == stepUp {
+		return st.session.Shared
+	}
+	return said
 }
 
 // cardForm asks for the login name; the cell to read off depends on it.
@@ -251,7 +260,7 @@ func (f *Flow) cardLogin(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// With a code card the device counts as shared unless the person says otherwise (D27).
-	if _, err := f.cfg.Session.Establish(w, r, a, form.Get("device") != "own"); err != nil {
+	if _, err := f.cfg.Session.Establish(w, r, a, shared(st, form.Get("device") != "own")); err != nil {
 		return err
 	}
 	if err := failpoint.Hit(failpoint.LoginAuthenticated); err != nil {
