@@ -30,7 +30,8 @@ const (
 // Init claims this node's number prefix, abandons what a crash left open, makes
 // what is missing (root, issuing authorities, OCSP responders, time-stamping
 // unit) and publishes the first lists. It is idempotent. It returns [ErrBusy]
-// while another node does the same, [ErrNeedsRoot] in production without a root.
+// while another node makes what this one needs, [ErrNeedsRoot] in production
+// without a root.
 func (c *CA) Init(ctx context.Context) error {
 	if c.live.Load() == nil {
 		prefix, err := c.store.Instance(ctx, c.cfg.Node, c.cfg.Prefix, c.cfg.Now())
@@ -51,7 +52,27 @@ func (c *CA) Init(ctx context.Context) error {
 	if err := c.authorities.Load(ctx); err != nil {
 		return err
 	}
-	return c.Maintain(ctx)
+	err := c.Maintain(ctx)
+	if errors.Is(err, ErrBusy) && c.ready(ctx) == nil {
+		return nil
+	}
+	return err
+}
+
+// ready reports what this node still lacks to serve.
+func (c *CA) ready(ctx context.Context) error {
+	now := c.cfg.Now()
+	for _, k := range []profile.Kind{profile.Firma, profile.Servicios} {
+		a, err := c.authorities.Issuing(k, now)
+		if err != nil {
+			return err
+		}
+		if err := c.responder.Ready(ctx, a.Slug); err != nil {
+			return err
+		}
+	}
+	_, err := units{c}.Unit(ctx, now)
+	return err
 }
 
 // provide makes what is missing or about to end.

@@ -14,6 +14,7 @@ import (
 	"oruro.gob.bo/suti/ca/internal/issuance"
 	"oruro.gob.bo/suti/ca/internal/store"
 	"oruro.gob.bo/suti/ca/profile"
+	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/failpoint"
 	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/internal/subject"
@@ -185,8 +186,15 @@ func intentID(s string) bool {
 }
 
 // hash covers everything that decides the certificate's content. The proof is
-// left out: it is random, and proves the same.
+// left out: it is random, and proves the same. Times are microseconds, so that
+// the same instant in another zone is the same request.
 func (r Request) hash(k profile.Kind, spki []byte) ([32]byte, error) {
+	var office profile.Office
+	var appointment identity.AppointmentID
+	var end int64
+	if a := r.Appointment; a != nil {
+		office, appointment, end = profile.OfficeOf(*a), a.ID, db.Micros(a.To)
+	}
 	b, err := json.Marshal(struct {
 		Tag         string
 		Kind        profile.Kind
@@ -195,11 +203,13 @@ func (r Request) hash(k profile.Kind, spki []byte) ([32]byte, error) {
 		Name        identity.Name
 		Document    identity.Document
 		Country     string
-		Appointment *identity.Appointment
+		Appointment identity.AppointmentID
+		Office      profile.Office
+		End         int64
 		SPKI        []byte
 		NotAfter    int64
 		Binding     *profile.Binding
-	}{"suti/issue/v1", k, r.Person, r.Epoch, r.Name, r.Document, r.DocumentCountry, r.Appointment, spki, r.NotAfter.UTC().Unix(), r.Binding})
+	}{"suti/issue/v1", k, r.Person, r.Epoch, r.Name, r.Document, r.DocumentCountry, appointment, office, end, spki, db.Micros(r.NotAfter), r.Binding})
 	if err != nil {
 		return [32]byte{}, fmt.Errorf("%w: %w", ErrRequest, err)
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"oruro.gob.bo/suti/ca/internal/authority"
-	"oruro.gob.bo/suti/ca/internal/status"
 	"oruro.gob.bo/suti/ca/internal/store"
 	"oruro.gob.bo/suti/ca/profile"
 	"oruro.gob.bo/suti/ca/tsa"
@@ -43,40 +42,49 @@ func (c *CA) Run(ctx context.Context) {
 	}
 }
 
-// Maintain is one step of what keeps the authority going: recovery, successors
-// of authorities, responders and units, renewed OCSP answers, lists. [CA.Run]
-// repeats it. [ErrBusy] (another node leads) is not a failure.
+// Maintain is one step of what keeps the authority going: recovery, lists,
+// successors of authorities, responders and units, renewed OCSP answers, spent
+// keys. [CA.Run] repeats it. One part that fails does not hold up the others:
+// above all, lists and answers go on when nothing can be issued. It returns
+// [ErrBusy] if another node does the parts that one node does; that is not a
+// failure.
 func (c *CA) Maintain(ctx context.Context) error {
 	engine, err := c.engine()
 	if err != nil {
 		return err
 	}
-	if _, err := engine.Recover(ctx); err != nil {
-		return err
-	}
 	if err := c.authorities.Load(ctx); err != nil { // another node may have made some
 		return err
 	}
+	_, err = engine.Recover(ctx)
+	errs := []error{err, c.publish(ctx)}
 	// The lease only spares two nodes the same work: constraints decide. So it is
 	// the node's, not the process's, and a node that was restarted goes on.
 	_, ok, err := c.cfg.DB.AcquireLease(ctx, maintainLease, "node:"+c.cfg.Node, maintainLeaseLife)
 	if err != nil {
-		return err
+		return errors.Join(append(errs, err)...)
 	}
 	if !ok {
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
 		return ErrBusy
 	}
-	if err := c.provide(ctx); err != nil {
-		return err
-	}
-	if _, err := c.responder.Renew(ctx, 500); err != nil {
-		return err
-	}
-	if _, err := c.PublishCRL(ctx); err != nil && !errors.Is(err, status.ErrBusy) {
-		return err
-	}
+	errs = append(errs, c.provide(ctx))
+	_, err = c.responder.Renew(ctx, renewBatch)
+	errs = append(errs, err, c.publish(ctx)) // new authorities have no list yet
 	if err := c.destroySpent(ctx); err != nil {
-		return fmt.Errorf("destroy spent keys: %w", err)
+		errs = append(errs, fmt.Errorf("destroy spent keys: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// renewBatch bounds the OCSP answers renewed in one step.
+const renewBatch = 500
+
+func (c *CA) publish(ctx context.Context) error {
+	if _, err := c.PublishCRL(ctx); err != nil && !errors.Is(err, ErrBusy) {
+		return err
 	}
 	return nil
 }

@@ -207,7 +207,7 @@ func withClock(t *testing.T, w *world, node string, k tsa.Clock) *ca.CA {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := x.Init(t.Context()); err != nil && !errors.Is(err, ca.ErrBusy) {
+	if err := x.Init(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return x

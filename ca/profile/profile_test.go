@@ -414,3 +414,37 @@ func TestOpenSSLVerifiesStrictly(t *testing.T) {
 		t.Errorf("openssl verify: %v\n%s", err, out)
 	}
 }
+
+// Dates from 2050 on are GeneralizedTime; the standard library refuses any other form.
+func TestFarDates(t *testing.T) {
+	t.Parallel()
+	set := newSet(t)
+	key := p256(t)
+	at := time.Date(2045, 6, 1, 0, 0, 0, 0, time.UTC)
+	cert := issue(t, set, profile.Root, profile.Input{Serial: []byte{1}, Subject: profile.Subject{CommonName: "Autoridad"}, PublicKey: key.Public(), Now: at}, key)
+	if cert.NotAfter.Year() != 2065 || !cert.NotBefore.Equal(at) {
+		t.Errorf("got %v to %v", cert.NotBefore, cert.NotAfter)
+	}
+	if err := cert.CheckSignatureFrom(cert); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBindingRefusals(t *testing.T) {
+	t.Parallel()
+	set := newSet(t)
+	root := newAuthority(t, set, profile.Root, nil)
+	firma := newAuthority(t, set, profile.Firma, root)
+	for name, b := range map[string]profile.Binding{
+		"short digest": {Hash: crypto.SHA256, Digest: make([]byte, 31)},
+		"weak hash":    {Hash: crypto.SHA1, Digest: make([]byte, 20)},
+		"odd type":     {Hash: crypto.SHA256, Digest: make([]byte, 32), Type: "CAdES\n"},
+		"long type":    {Hash: crypto.SHA256, Digest: make([]byte, 32), Type: strings.Repeat("a", 65)},
+	} {
+		_, err := set.Build(profile.FirmaUnica, profile.Input{Serial: []byte{1}, Subject: profile.Subject{Person: maria()},
+			PublicKey: p256(t).Public(), Issuer: firma.issuer, Now: noon, Binding: &b})
+		if !errors.Is(err, profile.ErrInput) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}

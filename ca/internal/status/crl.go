@@ -26,8 +26,8 @@ const (
 	lintedEntries = 20_000
 )
 
-// ErrBusy reports that another node publishes lists now.
-var ErrBusy = errors.New("ca: another node publishes")
+// ErrBusy reports that another node holds the lease.
+var ErrBusy = errors.New("ca: another node does this now")
 
 // PublisherConfig configures [NewPublisher]. All fields are required.
 type PublisherConfig struct {
