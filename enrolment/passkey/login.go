@@ -224,16 +224,42 @@ func (s *Service) Credentials(ctx context.Context, person identity.PersonID) ([]
 // SetState moves a person's credential from one state to another, once. Revoked
 // is final. It returns ErrUnknown if the credential is not in that state.
 func (s *Service) SetState(ctx context.Context, actor string, person identity.PersonID, id identity.CredentialID, from, to State) error {
-	if from == Revoked || from == to {
-		return fmt.Errorf("%w: a revoked passkey stays revoked", ErrRefused)
-	}
 	entry, err := s.cfg.Audit.Prepare(ctx, audit.Entry{Kind: "enrolment.passkey.changed", Subject: person, Actor: actor, Object: string(id), Outcome: string(to)})
 	if err != nil {
 		return err
 	}
 	return s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec(`UPDATE enrolment_credential SET state = $4, changed_at = $5 WHERE id = $1 AND person = $2 AND state = $3`,
-			string(id), string(person), string(from), string(to), db.Micros(s.cfg.Now()))
+		if err := Move(tx, person, id, from, to, s.cfg.Now()); err != nil {
+			return err
+		}
+		_, err := s.cfg.Audit.Append(tx, entry)
+		return err
+	})
+}
+
+// Move is SetState in the caller's transaction, which MUST hold the audit entry
+// of its cause.
+func Move(tx *db.Tx, person identity.PersonID, id identity.CredentialID, from, to State, now time.Time) error {
+	if from == Revoked || from == to {
+		return fmt.Errorf("%w: a revoked passkey stays revoked", ErrRefused)
+	}
+	n, err := tx.Exec(`UPDATE enrolment_credential SET state = $4, changed_at = $5 WHERE id = $1 AND person = $2 AND state = $3`,
+		string(id), string(person), string(from), string(to), db.Micros(now))
+	if err == nil && n == 0 {
+		err = ErrUnknown
+	}
+	return err
+}
+
+// Rename changes what a person calls one of her passkeys.
+func (s *Service) Rename(ctx context.Context, person identity.PersonID, id identity.CredentialID, label string) error {
+	entry, err := s.cfg.Audit.Prepare(ctx, audit.Entry{Kind: "enrolment.passkey.renamed", Subject: person, Actor: string(person), Object: string(id), Outcome: "renamed"})
+	if err != nil {
+		return err
+	}
+	return s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+		n, err := tx.Exec(`UPDATE enrolment_credential SET label = $3, changed_at = $4 WHERE id = $1 AND person = $2 AND state <> 'revoked'`,
+			string(id), string(person), cleanLabel(label), db.Micros(s.cfg.Now()))
 		if err != nil {
 			return err
 		}
