@@ -3,7 +3,7 @@ package cms
 import (
 	"bytes"
 	"crypto"
-	"crypto/sha1" //nolint:gosec // RFC 2634 signing-certificate of foreign time-stamp tokens
+	"crypto/sha1" // RFC 2634 signing-certificate of foreign time-stamp tokens
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
@@ -30,7 +30,7 @@ type ESSCertID struct {
 // its issuer and serial number.
 func (e ESSCertID) Matches(cert *x509.Certificate) bool {
 	if e.Hash == crypto.SHA1 {
-		sum := sha1.Sum(cert.Raw) //nolint:gosec // see above
+		sum := sha1.Sum(cert.Raw)
 		if !bytes.Equal(sum[:], e.CertHash) {
 			return false
 		}

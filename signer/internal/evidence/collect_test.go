@@ -34,6 +34,19 @@ type world struct {
 
 func newWorld(tb testing.TB, change func(leaf, respCert *x509.Certificate)) *world {
 	tb.Helper()
+	return buildWorld(tb, rootCRLURL, change)
+}
+
+// newWorldAt has its sources below a real address.
+func newWorldAt(tb testing.TB, base string) *world {
+	tb.Helper()
+	return buildWorld(tb, base+"/root.crl", func(leaf, _ *x509.Certificate) {
+		leaf.OCSPServer, leaf.CRLDistributionPoints, leaf.IssuingCertificateURL = []string{base + "/ocsp"}, nil, nil
+	})
+}
+
+func buildWorld(tb testing.TB, rootList string, change func(leaf, respCert *x509.Certificate)) *world {
+	tb.Helper()
 	w := &world{clk: newClock(), web: newWeb()}
 	leaf, resp := &x509.Certificate{}, &x509.Certificate{}
 	leaf.OCSPServer, leaf.CRLDistributionPoints, leaf.IssuingCertificateURL = []string{ocspURL}, []string{crlURL}, []string{interURL}
@@ -52,7 +65,7 @@ func newWorld(tb testing.TB, change func(leaf, respCert *x509.Certificate)) *wor
 	w.inter = issue(tb, "CA firma", w.root, func(c *x509.Certificate) {
 		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign
 		c.SubjectKeyId = nextSerial().Bytes()
-		c.CRLDistributionPoints = []string{rootCRLURL}
+		c.CRLDistributionPoints = []string{rootList}
 	})
 	w.respCert = issue(tb, "OCSP", w.inter, with(resp))
 	w.leaf = issue(tb, "Firmante", w.inter, with(leaf))

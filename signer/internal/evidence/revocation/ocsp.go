@@ -3,7 +3,7 @@ package revocation
 import (
 	"bytes"
 	"crypto"
-	"crypto/sha1" //nolint:gosec // RFC 6960 identifies issuers and responders by SHA-1; nothing is signed with it
+	"crypto/sha1" // RFC 6960 identifies issuers and responders by SHA-1; nothing is signed with it
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
@@ -53,7 +53,7 @@ func MarshalOCSPRequest(cert, issuer *x509.Certificate, nonce []byte) ([]byte, e
 	if !ok || nonce != nil && (len(nonce) < 16 || len(nonce) > maxNonce) {
 		return nil, fmt.Errorf("%w: OCSP request", ErrParams)
 	}
-	nameHash, keyHash := sha1.Sum(issuer.RawSubject), sha1.Sum(key) //nolint:gosec // identifiers
+	nameHash, keyHash := sha1.Sum(issuer.RawSubject), sha1.Sum(key)
 	var b cryptobyte.Builder
 	seq := func(b *cryptobyte.Builder, f cryptobyte.BuilderContinuation) { b.AddASN1(cbasn1.SEQUENCE, f) }
 	seq(&b, func(b *cryptobyte.Builder) { // OCSPRequest
