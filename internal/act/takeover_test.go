@@ -21,7 +21,7 @@ type attacker struct {
 	*world
 	staff, citizen *member // the attacker's two people
 	victim         *member // an enrolled person
-	helper         *member // an honest registrar and supervisor, so that no last-holder rule is in the way
+	colleague      *member // an honest registrar and supervisor, so that no last-holder rule is in the way
 	nobody         identity.PersonID
 	fresh          []*device
 	next           int // of the fresh devices
@@ -34,11 +34,11 @@ func newAttacker(t testing.TB, fresh []*device) *attacker {
 	w := newWorld(t)
 	a := &attacker{world: w, nobody: personID(99), fresh: fresh, memo: &memo{seen: map[Hash]bool{}}}
 	a.staff, a.citizen = w.enrol(20, "staff", identity.N3), w.enrol(21, "citizen", identity.N3)
-	a.victim, a.helper = w.enrol(22, "victim", identity.N3), w.enrol(23, "helper", identity.N3)
+	a.victim, a.colleague = w.enrol(22, "victim", identity.N3), w.enrol(23, "colleague", identity.N3)
 	ins := identity.InstitutionID(fixedID("ins", 1))
 	for _, r := range []Role{Administrator, Registrar, Supervisor} {
 		w.grant(a.staff, r, "")
-		w.grant(a.helper, r, "")
+		w.grant(a.colleague, r, "")
 	}
 	w.grant(a.staff, InstitutionAdmin, ins)
 	w.clean()
@@ -76,11 +76,11 @@ func (a *attacker) grow(c *Chain) []*Signed {
 		}
 	}
 	own := []*member{a.staff, a.citizen}
-	names := []identity.PersonID{a.staff.id, a.citizen.id, a.helper.id}
-	targets := []identity.PersonID{a.victim.id, a.helper.id, a.nobody, a.staff.id, a.citizen.id}
+	names := []identity.PersonID{a.staff.id, a.citizen.id, a.colleague.id}
+	targets := []identity.PersonID{a.victim.id, a.colleague.id, a.nobody, a.staff.id, a.citizen.id}
 	for _, name := range names {
 		for _, with := range own {
-			if name != with.id && name != a.helper.id {
+			if name != with.id && name != a.colleague.id {
 				continue // in a name of their own they use the key of that name
 			}
 			for _, who := range targets {
@@ -125,7 +125,7 @@ func (a *attacker) grow(c *Chain) []*Signed {
 // reduce lists acts that would take authority away.
 func (a *attacker) reduce() []*Signed {
 	var out []*Signed
-	for _, m := range []*member{a.victim, a.helper, a.supervisor, a.citizen} {
+	for _, m := range []*member{a.victim, a.colleague, a.supervisor, a.citizen} {
 		if s := a.forge(&Suspension{Person: m.id, Reason: "x", By: a.staff.id, Capacity: Supervisor}, a.staff.dev); s != nil {
 			out = append(out, s)
 		}
@@ -133,7 +133,7 @@ func (a *attacker) reduce() []*Signed {
 			out = append(out, s)
 		}
 	}
-	for _, m := range []*member{a.supervisor, a.helper} {
+	for _, m := range []*member{a.supervisor, a.colleague} {
 		out = append(out, a.forge(&End{What: EndRole, Person: m.id, Role: Supervisor, Reason: "x", By: a.staff.id, Capacity: Administrator}, a.staff.dev))
 	}
 	return out

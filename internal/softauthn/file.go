@@ -9,16 +9,18 @@ import (
 	"path/filepath"
 )
 
-// FileFormat is the format member of a passkey file.
+// FileFormat is the format member of a passkey file, the "passkey_file" of
+// demo.json. Beside it the file has the model's "aaguid" in hexadecimal and
+// "credentials" in order of creation, each with credential_id, rp_id,
+// user_handle, user_name, display_name, alg (a COSE number), private_key (the
+// P-256 scalar, big-endian, or the Ed25519 seed, 32 bytes), counter and
+// backup_eligible. Byte strings are base64url without padding.
 const FileFormat = "suti/passkey-file/v1"
 
 // maxFile bounds a passkey file, in bytes.
 const maxFile = 4 << 20
 
-// passkeyFile is the JSON of a passkey file, the "passkey_file" of demo.json:
-// the model's AAGUID in hexadecimal and the passkeys in order of creation.
-// Byte strings are base64url without padding. private_key is the P-256 scalar
-// (big-endian) or the Ed25519 seed, 32 bytes.
+// passkeyFile is the JSON of a passkey file, see FileFormat.
 type passkeyFile struct {
 	Format      string        `json:"format"`
 	AAGUID      string        `json:"aaguid"`
