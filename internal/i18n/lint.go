@@ -109,6 +109,7 @@ var (
 	commentPattern = regexp.MustCompile(`(?s)<!--.*?-->|<(?:style|script)\b.*?</(?:style|script)>`)
 	tagPattern     = regexp.MustCompile(`(?s)<[^>]*>`)
 	spokenPattern  = regexp.MustCompile(`(?s)\s(?:alt|title|placeholder|aria-label)="[^"]*\p{L}[^"]*"`)
+	attrPattern    = regexp.MustCompile(`\b[a-z-]+="[^"]*"`) // of templates that hold only attributes
 	letterPattern  = regexp.MustCompile(`\p{L}{2,}`)
 	entityPattern  = regexp.MustCompile(`&[a-zA-Z0-9#]+;`)
 )
@@ -208,7 +209,8 @@ func (l *linter) template(name, src string) {
 	for _, m := range spokenPattern.FindAllString(text, -1) {
 		l.report(name, "attribute %q does not come from a catalogue", strings.TrimSpace(m))
 	}
-	text = entityPattern.ReplaceAllString(tagPattern.ReplaceAllString(text, "\n"), "")
+	text = attrPattern.ReplaceAllString(tagPattern.ReplaceAllString(text, "\n"), "")
+	text = entityPattern.ReplaceAllString(text, "")
 	for line := range strings.Lines(text) {
 		if letterPattern.MatchString(line) {
 			l.report(name, "words %q do not come from a catalogue", strings.TrimSpace(line))
