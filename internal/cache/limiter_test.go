@@ -83,6 +83,10 @@ func TestLimiterSharesTheLimitBetweenNodes(t *testing.T) {
 	if n := allowed(t, a, 3) + allowed(t, b, 10); n != 4 {
 		t.Errorf("two nodes together: %d allowed, want 4", n)
 	}
+	// 3 events of the first node, 4 of the second until its own counter refused.
+	if n := g.shared.calls.Load(); n != 7 {
+		t.Errorf("the shared counter was asked %d times, want 7", n)
+	}
 }
 
 func TestLimiterNeverOpensWhenTheSharedCounterIsAway(t *testing.T) {

@@ -136,6 +136,22 @@ func TestNameIsResolvedOncePerConnectionAndPinned(t *testing.T) {
 	}
 }
 
+// One forbidden address among others refuses the name; nothing is dialled.
+func TestMixedAnswersAreRefusedWhole(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, hello)
+	n := &names{answers: map[string][][]string{"a.example": {{"8.8.8.8", "10.0.0.1"}}, "b.example": {{"10.0.0.1", "8.8.8.8"}}}}
+	s := newClient(t, Config{InsecureAllowHTTP: true, Resolver: n, dial: w.dial})
+	for host := range n.answers {
+		if _, err := s.Fetch(t.Context(), "http://"+host+"/", ""); !errors.Is(err, ErrAddress) {
+			t.Errorf("%s: got %v, want ErrAddress", host, err)
+		}
+	}
+	if len(w.dials) != 0 {
+		t.Errorf("dials: %v, want none", w.dials)
+	}
+}
+
 func TestNextAddressIsTriedWhenOneIsDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, hello)

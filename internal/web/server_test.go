@@ -181,7 +181,9 @@ func TestSlowReaders(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			go func() { _, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n") }()
+			go func() {
+				_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+			}()
 			total, buf := 0, make([]byte, 64<<10)
 			for {
 				n, err := io.ReadAtLeast(c, buf, len(buf))

@@ -159,6 +159,24 @@ func TestFullRateTableBecomesStricterNotLaxer(t *testing.T) {
 	}
 }
 
+// A key counted in a shared cell stays there, although a cell of its own is free
+// again: moving would give it a second burst.
+func TestKeyStaysInItsSharedCell(t *testing.T) {
+	t.Parallel()
+	m, clk := open(t, memory.Config{MaxCells: 1})
+	if d, err := m.Take(t.Context(), "first", cache.Rate{Count: 1, Per: time.Second}, 1); err != nil || !d.Allowed {
+		t.Fatal(d, err)
+	}
+	slow := cache.Rate{Count: 1, Per: time.Hour}
+	if d, err := m.Take(t.Context(), "second", slow, 1); err != nil || !d.Allowed {
+		t.Fatal(d, err)
+	}
+	clk.Advance(time.Minute) // the cell of "first" is spent
+	if d, err := m.Take(t.Context(), "second", slow, 1); err != nil || d.Allowed {
+		t.Errorf("got %+v, %v; want a refusal within the hour", d, err)
+	}
+}
+
 func TestClockSetBackDoesNotLockOut(t *testing.T) {
 	t.Parallel()
 	m, clk := open(t, memory.Config{})
