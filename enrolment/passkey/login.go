@@ -270,3 +270,13 @@ func (s *Service) Rename(ctx context.Context, person identity.PersonID, id ident
 		return err
 	})
 }
+
+// ByCredentialID returns the credential with that WebAuthn id, whatever its
+// state, or ErrUnknown.
+func (s *Service) ByCredentialID(ctx context.Context, id []byte) (Credential, error) {
+	c, _, err := s.byCredentialID(ctx, id)
+	if err != nil {
+		return Credential{}, err
+	}
+	return c.Credential, nil
+}
