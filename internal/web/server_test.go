@@ -70,6 +70,9 @@ func serve(t *testing.T, h http.Handler, l web.Limits) (*web.Server, *pipes) {
 	return s, p
 }
 
+// pass lets time of the bubble go by.
+func pass(d time.Duration) { <-time.After(d) }
+
 // talk writes pieces with pauses and returns the status of the answer, how long
 // it took, and any error.
 func talk(t *testing.T, p *pipes, pause time.Duration, pieces ...string) (status int, body string, took time.Duration, err error) {
@@ -85,7 +88,7 @@ func talk(t *testing.T, p *pipes, pause time.Duration, pieces ...string) (status
 	writer.Go(func() {
 		for i, piece := range pieces {
 			if i > 0 {
-				time.Sleep(pause) // of the bubble
+				pass(pause)
 			}
 			if _, err := io.WriteString(c, piece); err != nil {
 				return
@@ -191,7 +194,7 @@ func TestSlowReaders(t *testing.T) {
 				if err != nil {
 					return total
 				}
-				time.Sleep(pause) // of the bubble
+				pass(pause)
 			}
 		}
 		if n := read("/pagina", 10*time.Second); n > 1<<20 {
@@ -232,7 +235,7 @@ func TestShutdownLosesNoRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, rigOptions{public: "http://localhost"})
 		g.browser.Handle("GET /lento", func(w http.ResponseWriter, _ *http.Request) error {
-			time.Sleep(8 * time.Second) // of the bubble
+			pass(8 * time.Second)
 			_, err := io.WriteString(w, "done")
 			return err
 		})
@@ -244,13 +247,13 @@ func TestShutdownLosesNoRequest(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, after := range []time.Duration{0, 2 * time.Second, 6 * time.Second} { // the last two within the notice
 			wg.Go(func() {
-				time.Sleep(after)
+				pass(after)
 				if status, body, _, err := talk(t, p, 0, ask); status != 200 || body != "done" {
 					t.Errorf("request after %v: got %d %q, %v", after, status, body, err)
 				}
 			})
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		start := time.Now()
 		if err := s.Shutdown(t.Context(), 7*time.Second); err != nil {
 			t.Error(err)
