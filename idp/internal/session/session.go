@@ -244,15 +244,19 @@ func notify(tx *db.Tx, session string, now time.Time) error {
 		return err
 	}
 	for _, t := range targets {
-		raw, err := json.Marshal(Notice{Client: t.Client, Address: t.Address, SID: t.SID, Sub: t.Sub})
-		if err != nil {
-			return err
-		}
-		if err := outbox.Put(tx, outbox.Message{ID: "bcl-" + t.SID, Topic: TopicBackchannel, Key: t.Client, Payload: raw, NotBefore: now}); err != nil {
+		if err := putNotice(tx, t, now); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func putNotice(tx *db.Tx, t store.BackchannelTarget, now time.Time) error {
+	raw, err := json.Marshal(Notice{Client: t.Client, Address: t.Address, SID: t.SID, Sub: t.Sub})
+	if err != nil {
+		return err
+	}
+	return outbox.Put(tx, outbox.Message{ID: "bcl-" + t.SID, Topic: TopicBackchannel, Key: t.Client, Payload: raw, NotBefore: now})
 }
 
 // EndPerson ends every session of a person whose epoch has moved on: the

@@ -71,6 +71,16 @@ func EndPersonSessions(tx *db.Tx, person identity.PersonID, why string, now time
 	return scanStrings(rows)
 }
 
+// EndOtherSessions ends every session of a person but one, those idle too long
+// among them, and returns their ids.
+func EndOtherSessions(tx *db.Tx, person identity.PersonID, keep, why string, now time.Time) ([]string, error) {
+	rows, err := tx.Query(`UPDATE idp_session SET ended_at = $3, ended_why = $4 WHERE person = $1 AND id <> $2 AND ended_at IS NULL RETURNING id`, string(person), keep, db.Micros(now), why)
+	if err != nil {
+		return nil, err
+	}
+	return scanStrings(rows)
+}
+
 // PersonSessions returns the live sessions of a person, newest first.
 func PersonSessions(q db.Querier, person identity.PersonID, now time.Time) ([]*Session, error) {
 	rows, err := q.Query(`SELECT `+sessionColumns+` FROM idp_session s
@@ -219,6 +229,23 @@ func BackchannelTargets(tx *db.Tx, session string) ([]BackchannelTarget, error) 
 	if err != nil {
 		return nil, err
 	}
+	return scanTargets(rows)
+}
+
+// ClientTargets returns one client's sessions beneath any session of a person
+// that have not ended; Address or Sub may be empty.
+func ClientTargets(tx *db.Tx, person identity.PersonID, client string) ([]BackchannelTarget, error) {
+	rows, err := tx.Query(`SELECT c.id, c.backchannel_uri, r.sid, COALESCE(u.sub, '') FROM idp_rp_session r
+		JOIN idp_session s ON s.id = r.session JOIN idp_client c ON c.id = r.client
+		LEFT JOIN idp_subject u ON u.sector = c.sector AND u.person = s.person
+		WHERE s.person = $1 AND r.client = $2 AND r.ended_at IS NULL AND s.ended_at IS NULL ORDER BY r.sid`, string(person), client)
+	if err != nil {
+		return nil, err
+	}
+	return scanTargets(rows)
+}
+
+func scanTargets(rows *sql.Rows) ([]BackchannelTarget, error) {
 	defer rows.Close()
 	var out []BackchannelTarget
 	for rows.Next() {
