@@ -5,6 +5,7 @@ package page
 
 import (
 	"embed"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -118,12 +119,21 @@ type Scope struct {
 // Optional reports whether the person may leave it out.
 func (s Scope) Optional() bool { return s.Name != "profile" }
 
-// Label returns the i18n key of what the scope is.
+// Label returns the i18n key of what the scope is, or "" for one that has no words of ours.
 func (s Scope) Label() string {
-	if slices.Contains([]string{"profile", "email", "phone", "documento_identidad", "offline_access"}, s.Name) {
-		return "idp.scope." + s.Name
+	switch s.Name {
+	case "profile":
+		return "idp.scope.profile"
+	case "email":
+		return "idp.scope.email"
+	case "phone":
+		return "idp.scope.phone"
+	case "documento_identidad":
+		return "idp.scope.documento_identidad"
+	case "offline_access":
+		return "idp.scope.offline_access"
 	}
-	return "idp.scope.other"
+	return ""
 }
 
 // ScopeValues returns what a scope opens of a profile, as people read it.
@@ -137,8 +147,8 @@ func ScopeValues(scope string, who identity.Profile) []string {
 	switch scope {
 	case "profile":
 		add(who.Name.Full())
-		if !who.BirthDate.IsZero() {
-			add(who.BirthDate.String())
+		if d := who.BirthDate; !d.IsZero() {
+			add(fmt.Sprintf("%02d/%02d/%04d", d.Day, int(d.Month), d.Year))
 		}
 	case "email":
 		add(who.Email)
