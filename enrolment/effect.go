@@ -1,0 +1,146 @@
+package enrolment
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"oruro.gob.bo/suti/enrolment/account"
+	"oruro.gob.bo/suti/enrolment/internal/store"
+	"oruro.gob.bo/suti/enrolment/passkey"
+	"oruro.gob.bo/suti/internal/act"
+	"oruro.gob.bo/suti/internal/audit"
+	"oruro.gob.bo/suti/internal/db"
+	"oruro.gob.bo/suti/internal/failpoint"
+	"oruro.gob.bo/suti/internal/identity"
+)
+
+// effectsOf says what an act changes in the tables; the chain is that before it.
+func (s *Service) effectsOf(ctx context.Context, chain *act.Chain, signed *act.Signed) (effects, error) {
+	st := signed.Statement()
+	e := effects{entry: audit.Entry{Kind: "enrolment.act." + string(st.Body.Kind())}}
+	switch b := st.Body.(type) {
+	case *act.Enrolment:
+		e.apply = func(tx *db.Tx) error {
+			row, err := store.DraftByID(tx, st.ID)
+			if err != nil {
+				return err
+			}
+			return usedIf(store.MoveTicket(tx, row.Ticket, st.ID, store.TicketAtCounter, store.TicketInReview))
+		}
+	case *act.Appointment:
+		e.entry.Kind, e.entry.Institution = "enrolment.appointment.proposed", string(b.Institution)
+		e.apply = func(tx *db.Tx) error {
+			a := store.Appointment{Act: st.ID, Appointment: identity.Appointment{
+				ID: b.Appointment, Person: b.Person, Institution: identity.Institution{ID: b.Institution}, Post: b.Post,
+				Kind: identity.AppointmentKind(b.Holding), LegalAct: b.LegalAct, From: b.From, To: b.To,
+			}}
+			if a.From.IsZero() {
+				a.From = st.At
+			}
+			return store.PutAppointment(tx, a)
+		}
+	case *act.Approval:
+		return s.approvalEffects(chain, st, b)
+	case *act.End:
+		return s.endEffects(ctx, b)
+	case *act.Suspension:
+		e.after = failpoint.EnrolSuspendAfter
+		e.apply = func(tx *db.Tx) error {
+			cause := "suspension." + b.Reason
+			err := account.SuspendIn(tx, b.Person, cause, s.now())
+			if errors.Is(err, account.ErrState) { // stopped already: the act still has to be told
+				err = account.Bump(tx, b.Person, "", cause, s.now())
+			}
+			return err
+		}
+	}
+	return e, nil
+}
+
+// target returns the act that has the hash.
+func target(chain *act.Chain, hash act.Hash) (*act.Signed, error) {
+	for _, a := range chain.Acts() {
+		if a.Hash() == hash {
+			return a, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: act to approve", ErrUnknown)
+}
+
+func (s *Service) approvalEffects(chain *act.Chain, st act.Statement, b *act.Approval) (effects, error) {
+	e := effects{entry: audit.Entry{Kind: "enrolment.act.approval", Institution: string(b.Institution)}}
+	signed, err := target(chain, b.Target)
+	if err != nil {
+		return e, err
+	}
+	to := signed.Statement()
+	now := s.now()
+	switch t := to.Body.(type) {
+	case *act.Enrolment:
+		e.apply = func(tx *db.Tx) error {
+			row, err := store.DraftByID(tx, to.ID)
+			if err != nil {
+				return err
+			}
+			if err := usedIf(store.MoveTicket(tx, row.Ticket, to.ID, store.TicketInReview, store.TicketDone)); err != nil {
+				return err
+			}
+			return account.Raise(tx, t.Person, t.Level, now)
+		}
+	case *act.Appointment:
+		e.entry.Kind, e.entry.Institution = "enrolment.appointment.approved", string(t.Institution)
+		from := t.From
+		if from.Before(st.At) {
+			from = st.At
+		}
+		e.apply = func(tx *db.Tx) error { return store.ValidateAppointment(tx, t.Appointment, from) }
+	case *act.Lift:
+		e.apply = func(tx *db.Tx) error { return account.ReactivateIn(tx, t.Person, "lift."+t.Reason, now) }
+	}
+	return e, nil
+}
+
+func (s *Service) endEffects(ctx context.Context, b *act.End) (effects, error) {
+	e := effects{entry: audit.Entry{Kind: "enrolment.act.end"}}
+	now := s.now()
+	bump := func(tx *db.Tx) error { return account.Bump(tx, b.Person, "", "end."+b.What+"."+b.Reason, now) }
+	switch b.What {
+	case act.EndAppointment:
+		e.entry.Kind, e.after = "enrolment.appointment.ended", failpoint.EnrolAppointEndAfter
+		e.apply = func(tx *db.Tx) error {
+			if err := store.EndAppointment(tx, b.Appointment, now, b.By, b.Reason); err != nil {
+				return err
+			}
+			return bump(tx)
+		}
+	case act.EndKey:
+		have, err := s.cfg.Passkeys.Credentials(ctx, b.Person)
+		if err != nil {
+			return e, err
+		}
+		e.apply = func(tx *db.Tx) error {
+			for _, c := range have {
+				if sha256.Sum256(c.PublicKey) != b.Key || c.State == passkey.Revoked {
+					continue
+				}
+				if err := passkey.Move(tx, b.Person, c.ID, c.State, passkey.Revoked, now); err != nil {
+					return err
+				}
+			}
+			return bump(tx)
+		}
+	default:
+		e.apply = bump
+	}
+	return e, nil
+}
+
+// usedIf maps a ticket that is not where it should be to ErrTicketUsed.
+func usedIf(err error) error {
+	if errors.Is(err, store.ErrNone) {
+		return ErrTicketUsed
+	}
+	return err
+}
