@@ -1,0 +1,254 @@
+package demo
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"oruro.gob.bo/suti/cmd/internal/app"
+	"oruro.gob.bo/suti/internal/identity"
+	"oruro.gob.bo/suti/internal/softauthn"
+	"oruro.gob.bo/suti/internal/web"
+)
+
+// Config says where the demo keeps its things and listens.
+type Config struct {
+	// Dir is the demo's folder; it is made if absent.
+	Dir string
+	// DatabaseURL and RedisURL replace the embedded defaults.
+	DatabaseURL, RedisURL string
+	// FirstPort is tried first for the provider; the applications take the next
+	// ones. Ports that are taken are passed over, and what was found is kept.
+	FirstPort int
+	Logger    *slog.Logger
+	Now       func() time.Time
+}
+
+// Instance is a running demo.
+type Instance struct {
+	App  *app.App
+	File File
+	// Bases are the addresses of the two sample applications.
+	Bases [2]string
+	dir   string
+	st    state
+
+	listeners []net.Listener
+	servers   []*web.Server
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
+}
+
+// statePath holds what the demo remembers of itself.
+func (i *Instance) statePath() string { return filepath.Join(i.dir, "demo.state.json") }
+
+// Start opens the demo in its folder, making it at first, and serves it until Close.
+func Start(ctx context.Context, c Config) (i *Instance, err error) {
+	if c.FirstPort == 0 {
+		c.FirstPort = 8700
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if err := os.MkdirAll(filepath.Join(c.Dir, "llaves"), 0o700); err != nil {
+		return nil, err
+	}
+	i = &Instance{dir: c.Dir, st: state{People: map[string]string{}, Keys: map[string]string{}}}
+	defer func() {
+		if err != nil {
+			_ = i.Close() // the first error is the one to tell
+		}
+	}()
+	if err := readJSON(i.statePath(), &i.st); err != nil {
+		return i, err
+	}
+	if err := readJSON(filepath.Join(c.Dir, FileName), &i.File); err != nil {
+		return i, err
+	}
+	if err := i.listen(c.FirstPort); err != nil {
+		return i, err
+	}
+	issuer := fmt.Sprintf("http://localhost:%d", i.st.Ports[0])
+	i.Bases = [2]string{fmt.Sprintf("http://localhost:%d", i.st.Ports[1]), fmt.Sprintf("http://localhost:%d", i.st.Ports[2])}
+	i.App, err = app.New(ctx, app.Config{
+		DataDir: c.Dir, DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, PublicURL: issuer, Demo: true, Logger: c.Logger, Now: c.Now,
+	})
+	if err != nil {
+		return i, err
+	}
+	if !i.st.Seeded {
+		if err := i.populate(ctx); err != nil {
+			return i, err
+		}
+	}
+	return i, i.serve(ctx, c)
+}
+
+// listen takes the ports of the last time, or three free ones from first on,
+// on loopback only.
+func (i *Instance) listen(first int) error {
+	if len(i.st.Ports) == 3 {
+		for _, p := range i.st.Ports {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+			if err != nil {
+				return fmt.Errorf("port %d, where this demo has always been, is taken: stop what holds it, or use another --data folder: %w", p, err)
+			}
+			i.listeners = append(i.listeners, l)
+		}
+		return nil
+	}
+	for p := first; len(i.listeners) < 3; p++ {
+		if p > 65535 || p > first+1000 {
+			return errors.New("no free ports on the loopback address")
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+		if err != nil {
+			continue
+		}
+		i.listeners = append(i.listeners, l)
+		i.st.Ports = append(i.st.Ports, p)
+	}
+	return writeJSON(i.statePath(), &i.st)
+}
+
+// populate makes people and clients on an empty database and writes demo.json.
+func (i *Instance) populate(ctx context.Context) error {
+	s := &seeder{
+		app: i.App, dir: i.dir, st: &i.st, keys: map[string]*softauthn.Authenticator{}, ids: map[string]identity.PersonID{}, tick: tickets{},
+	}
+	if err := s.seed(ctx); err != nil {
+		return fmt.Errorf("prepare the demo (delete the folder %s to begin anew): %w", i.dir, err)
+	}
+	clients, err := register(ctx, i.App, &i.st, i.Bases)
+	if err != nil {
+		return err
+	}
+	i.File.Clients = clients
+	for _, p := range cast() {
+		person, err := i.describe(ctx, s, p)
+		if err != nil {
+			return err
+		}
+		i.File.People = append(i.File.People, person)
+	}
+	if err := i.App.Settle(ctx); err != nil {
+		return err
+	}
+	i.endpoints()
+	if err := writeJSON(filepath.Join(i.dir, FileName), &i.File); err != nil {
+		return err
+	}
+	i.st.Seeded = true
+	return writeJSON(i.statePath(), &i.st)
+}
+
+// describe gives a person a card and says who it is.
+func (i *Instance) describe(ctx context.Context, s *seeder, p invented) (Person, error) {
+	id := s.ids[p.word]
+	card, err := s.card(ctx, p, id)
+	if err != nil {
+		return Person{}, fmt.Errorf("card of %s: %w", p.word, err)
+	}
+	profile, err := i.App.Enrolment.Profile(ctx, id)
+	if err != nil {
+		return Person{}, err
+	}
+	path, err := filepath.Abs(authenticatorPath(i.dir, p.word))
+	if err != nil {
+		return Person{}, err
+	}
+	out := Person{Login: p.ci, Password: p.password, CodeCard: card, PasskeyFile: path, Names: p.name.Full(), Level: profile.Level.String(), Roles: []string{}}
+	for _, r := range profile.Roles {
+		out.Roles = append(out.Roles, string(r))
+	}
+	held, err := i.App.Enrolment.Appointments(ctx, id)
+	if err != nil {
+		return Person{}, err
+	}
+	if len(held) > 0 {
+		out.Institution, out.Post = held[0].Institution.Name, held[0].Title
+	}
+	return out, nil
+}
+
+// endpoints fills in what outside programs may call.
+func (i *Instance) endpoints() {
+	issuer := i.App.Config.PublicURL
+	i.File.Issuer = issuer
+	for _, root := range i.App.CA.Roots() {
+		i.File.TrustRootPEM += string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}))
+	}
+	i.File.Endpoints = map[string]string{
+		"ocsp": issuer + "/pki/ocsp", "tsa": issuer + "/pki/tsa", "crl": issuer + "/pki/crl", "ca_certificates": issuer + "/pki/ca",
+		"api": issuer + "/api/v1", "log": issuer + "/log", "verify": issuer + "/verificar",
+	}
+}
+
+// serve runs the servers and the background work.
+func (i *Instance) serve(ctx context.Context, c Config) error {
+	handlers := []http.Handler{i.App.Handler()}
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	i.cancel = cancel
+	for n, h := range handlers {
+		s, err := web.NewServer(web.ServerConfig{Handler: h, Logger: c.Logger})
+		if err != nil {
+			return err
+		}
+		i.servers = append(i.servers, s)
+		l := i.listeners[n]
+		i.wg.Go(func() {
+			if err := s.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) && c.Logger != nil {
+				c.Logger.Error("server ended", "error", err.Error())
+			}
+		})
+	}
+	i.wg.Go(func() { i.App.Run(run) })
+	return nil
+}
+
+// Person returns what the demo file says of one of the cast, by the word the
+// demo calls the person.
+func (i *Instance) Person(word string) (Person, identity.PersonID) {
+	at := slices.IndexFunc(cast(), func(p invented) bool { return p.word == word })
+	return i.File.People[at], identity.PersonID(i.st.People[word])
+}
+
+// Key opens a person's software key.
+func (i *Instance) Key(word string) (*softauthn.Authenticator, error) {
+	return softauthn.Load(authenticatorPath(i.dir, word), softauthn.Config{})
+}
+
+// ID returns the id of an institution, post or appointment of the demo.
+func (i *Instance) ID(word string) string { return i.st.Ends[word] }
+
+// Close stops serving, lets requests end, and closes everything.
+func (i *Instance) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	var errs []error
+	for _, s := range i.servers {
+		errs = append(errs, s.Shutdown(ctx, 0))
+	}
+	if i.cancel != nil {
+		i.cancel()
+	}
+	i.wg.Wait()
+	for _, l := range i.listeners { // those that a server held are closed already
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if i.App != nil {
+		errs = append(errs, i.App.Close())
+	}
+	return errors.Join(errs...)
+}
