@@ -19,9 +19,8 @@ type principal struct {
 	p         *Provider
 	path      string
 	session   *store.Session
-	profile   identity.Profile
-	assurance session.Assurance
-	keyAt     time.Time // newest use of a passkey with user verification
+	evidence  *session.Evidence
+	assurance session.Assurance // of authentications of any age
 }
 
 // Principal implements web.Authenticator for Suti's own pages.
@@ -33,15 +32,11 @@ func (p *Provider) Principal(r *http.Request) (web.Principal, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, profile, err := p.session.Assurance(r.Context(), s, time.Time{})
+	e, err := p.session.Evidence(r.Context(), s)
 	if err != nil {
 		return nil, err
 	}
-	keyAt, err := p.session.KeyUsed(r.Context(), s)
-	if err != nil {
-		return nil, err
-	}
-	return &principal{p: p, path: r.URL.RequestURI(), session: s, profile: profile, assurance: a, keyAt: keyAt}, nil
+	return &principal{p: p, path: r.URL.RequestURI(), session: s, evidence: e, assurance: e.Since(time.Time{})}, nil
 }
 
 // loginPath is where a person signs in, or steps up, and comes back from. A
@@ -72,7 +67,7 @@ func loginAddress(back string, level identity.Level, maxAge time.Duration, key b
 func (c *principal) Person() identity.PersonID { return c.session.Person }
 
 // Name implements web.Principal.
-func (c *principal) Name() string { return c.profile.Name.Full() }
+func (c *principal) Name() string { return c.evidence.Profile.Name.Full() }
 
 // Session implements web.Principal.
 func (c *principal) Session() string { return c.session.ID }
@@ -84,7 +79,7 @@ func (c *principal) Epoch() int64 { return int64(c.session.Epoch) }
 func (c *principal) Level() identity.Level { return c.assurance.Level }
 
 // AuthTime implements web.Principal.
-func (c *principal) AuthTime() time.Time { return c.assurance.AuthTime }
+func (c *principal) AuthTime() time.Time { return c.assurance.Newest }
 
 // AMR implements web.Principal.
 func (c *principal) AMR() []string { return c.assurance.AMR }
@@ -92,9 +87,14 @@ func (c *principal) AMR() []string { return c.assurance.AMR }
 // SharedDevice implements web.Principal.
 func (c *principal) SharedDevice() bool { return c.session.Shared }
 
-// Require implements web.Principal.
+// Require implements web.Principal. With maxAge only authentications of that
+// age count for the level.
 func (c *principal) Require(level identity.Level, maxAge time.Duration) error {
-	if c.assurance.Level >= level && (maxAge == 0 || c.p.cfg.Now().Sub(c.assurance.AuthTime) <= maxAge) {
+	a := c.assurance
+	if maxAge != 0 {
+		a = c.evidence.Since(c.p.cfg.Now().Add(-maxAge))
+	}
+	if a.Level >= level && !a.AuthTime.IsZero() {
 		return nil
 	}
 	return &web.StepUp{Path: loginAddress(c.path, level, maxAge, false), Level: level, MaxAge: maxAge}
@@ -102,7 +102,7 @@ func (c *principal) Require(level identity.Level, maxAge time.Duration) error {
 
 // RequireKey implements web.Principal.
 func (c *principal) RequireKey(maxAge time.Duration) error {
-	if !c.keyAt.IsZero() && (maxAge == 0 || c.p.cfg.Now().Sub(c.keyAt) <= maxAge) {
+	if at := c.evidence.KeyUsed(); !at.IsZero() && (maxAge == 0 || c.p.cfg.Now().Sub(at) <= maxAge) {
 		return nil
 	}
 	return &web.StepUp{Path: loginAddress(c.path, identity.N0, maxAge, true), MaxAge: maxAge, Key: true}

@@ -68,11 +68,12 @@ func (f *Flow) assess(ctx context.Context, st *state) error {
 		return nil
 	}
 	now := f.cfg.Now()
-	var err error
-	if st.assurance, st.profile, err = f.cfg.Session.Assurance(ctx, st.session, since(st.interaction, st.request, now)); err != nil {
+	evidence, err := f.cfg.Session.Evidence(ctx, st.session)
+	if err != nil {
 		return err
 	}
-	during := !st.assurance.AuthTime.IsZero() && !st.assurance.AuthTime.Before(st.interaction.CreatedAt)
+	st.assurance, st.profile = evidence.Since(since(st.interaction, st.request, now)), evidence.Profile
+	during := !st.assurance.Newest.IsZero() && !st.assurance.Newest.Before(st.interaction.CreatedAt)
 	same, err := f.hinted(ctx, st)
 	if err != nil {
 		return err

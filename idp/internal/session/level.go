@@ -14,7 +14,8 @@ type Assurance struct {
 	Level             identity.Level
 	PhishingResistant bool
 	AMR               []string
-	AuthTime          time.Time // of the newest authentication; zero if there is none
+	AuthTime          time.Time // of the authentication that carries Level; zero if there is none
+	Newest            time.Time // of the newest authentication that counted, whatever its strength
 }
 
 // ACR returns the acr claim of the level.
@@ -32,40 +33,59 @@ func (a Assurance) Meets(acr string) bool {
 	return err == nil && a.Level >= want
 }
 
-// Assurance computes what the session's authentications at or after since prove
-// now, given what identity proofing reached.
-func (m *Manager) Assurance(ctx context.Context, s *store.Session, since time.Time) (Assurance, identity.Profile, error) {
-	profile, err := m.cfg.Directory.Profile(ctx, s.Person)
-	if err != nil {
-		return Assurance{}, profile, err
-	}
-	var events []identity.Authentication
-	if err := m.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		events, err = store.Events(tx, s)
-		return err
-	}); err != nil {
-		return Assurance{}, profile, err
-	}
-	return m.assess(profile.Level, events, since), profile, nil
+// Evidence is what a session's level is computed from.
+type Evidence struct {
+	Profile identity.Profile
+	m       *Manager
+	events  []identity.Authentication // newest first
 }
 
-// assess takes the strongest authentication; of equals the newest, which come first.
-func (m *Manager) assess(proofed identity.Level, events []identity.Authentication, since time.Time) Assurance {
+// Evidence reads the person's profile and the session's authentications.
+func (m *Manager) Evidence(ctx context.Context, s *store.Session) (*Evidence, error) {
+	profile, err := m.cfg.Directory.Profile(ctx, s.Person)
+	if err != nil {
+		return nil, err
+	}
+	e := &Evidence{Profile: profile, m: m}
+	return e, m.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		e.events, err = store.Events(tx, s)
+		return err
+	})
+}
+
+// Since returns what the authentications at or after since prove, given what
+// identity proofing reached: the strongest of them counts, of equals the
+// newest. Its time is the one reported, so that an old strong authentication
+// never borrows the freshness of a weak new one.
+func (e *Evidence) Since(since time.Time) Assurance {
 	var out Assurance
 	best := identity.Level(-1)
-	for _, e := range events {
-		if e.At.Before(since) {
+	for _, a := range e.events {
+		if a.At.Before(since) {
 			continue
 		}
-		if out.AuthTime.IsZero() {
-			out.AuthTime = e.At
+		if out.Newest.IsZero() {
+			out.Newest = a.At
 		}
-		if l := m.reach(e); l > best {
+		l := min(e.m.reach(a), e.Profile.Level)
+		resistant := a.PhishingResistant() && a.UserVerified
+		if l > best || l == best && resistant && !out.PhishingResistant {
 			best = l
-			out.Level, out.PhishingResistant, out.AMR = min(l, proofed), e.PhishingResistant(), e.AMR()
+			out.Level, out.PhishingResistant, out.AMR, out.AuthTime = l, resistant, a.AMR(), a.At
 		}
 	}
 	return out
+}
+
+// KeyUsed returns when the session last saw a passkey with user verification;
+// zero if it never did.
+func (e *Evidence) KeyUsed() time.Time {
+	for _, a := range e.events {
+		if a.Method == identity.MethodPasskey && a.UserVerified {
+			return a.At
+		}
+	}
+	return time.Time{}
 }
 
 // reach is the level that one authentication can carry at most (the table of
@@ -80,22 +100,4 @@ func (m *Manager) reach(e identity.Authentication) identity.Level {
 		return identity.N2
 	}
 	return identity.N3
-}
-
-// KeyUsed returns when the session last saw a passkey with user verification;
-// zero if it never did.
-func (m *Manager) KeyUsed(ctx context.Context, s *store.Session) (time.Time, error) {
-	var events []identity.Authentication
-	if err := m.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		events, err = store.Events(tx, s)
-		return err
-	}); err != nil {
-		return time.Time{}, err
-	}
-	for _, e := range events { // newest first
-		if e.Method == identity.MethodPasskey && e.UserVerified {
-			return e.At, nil
-		}
-	}
-	return time.Time{}, nil
 }
