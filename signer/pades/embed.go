@@ -147,6 +147,9 @@ func (s *Session) fill(der []byte) []byte {
 // signed file.
 func (o *Signed) Tail() []byte { return o.tail }
 
+// Field returns the name of the signature field.
+func (o *Signed) Field() string { return o.session.field }
+
 // Size returns the size of the signed file in bytes.
 func (o *Signed) Size() int64 { return o.session.baseSize + int64(len(o.tail)) }
 

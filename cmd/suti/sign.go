@@ -1,0 +1,300 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"oruro.gob.bo/suti/cmd/internal/stamp"
+	"oruro.gob.bo/suti/internal/cms"
+	"oruro.gob.bo/suti/internal/safehttp"
+	"oruro.gob.bo/suti/internal/tsp"
+	"oruro.gob.bo/suti/signer/pades"
+)
+
+// signFlags are the flags of "suti sign".
+type signFlags struct {
+	key, cert, tsa, level, field, out string
+	reason, location                  string
+	trust                             []string
+	certify                           int
+	visible, json                     bool
+}
+
+// refusal is a refusal as JSON tells it. Codes are stable: those of pades, and
+// "level-unsupported", "certificate", "timestamp", "reserve".
+type refusal struct {
+	Refused string `json:"refused"`
+	Detail  string `json:"detail"`
+}
+
+// signResult is what "suti sign --json" tells of a signed file.
+type signResult struct {
+	Signed           string `json:"signed"` // path of the file
+	Size             int64  `json:"size"`
+	Field            string `json:"field"`
+	Requested        string `json:"requested"`
+	Achieved         string `json:"achieved"`
+	Signer           string `json:"signer"`
+	CertificateSHA   string `json:"certificate_sha256"`
+	SigningTime      string `json:"signing_time"`
+	TimestampTrusted *bool  `json:"timestamp_trusted,omitempty"` // present where there is one
+	Took             string `json:"took"`
+}
+
+// oidTitle is the attribute "title" (RFC 4519 §2.38): a person's post.
+var oidTitle = asn1.ObjectIdentifier{2, 5, 4, 12}
+
+func (c *cli) newSignCommand() *cobra.Command {
+	var f signFlags
+	cmd := &cobra.Command{
+		Use:   "sign --key KEY.pem --cert CHAIN.pem --out OUT.pdf IN.pdf",
+		Short: "Sign a PDF file with a key at hand (PAdES)",
+		Long: "Sign a PDF file with a private key and its certificate, without a server.\n\n" +
+			"The file is only added to: earlier signatures, form fields and metadata stay byte for byte.\n" +
+			"A file that cannot be signed without risk is refused with the reason, and nothing is written.\n\n" +
+			"Levels: B-B, and B-T with a time-stamp; B-LT and B-LTA are refused, because the validation data that\n" +
+			"they hold are not gathered yet.\n\n" +
+			"Exit codes: 0 signed, 1 failed, 2 used wrongly, 3 refused (with --json: {\"refused\":\"…\",\"detail\":\"…\"}).",
+		Example: "  suti sign --key key.pem --cert chain.pem --out signed.pdf document.pdf\n" +
+			"  suti sign --key key.pem --cert chain.pem --tsa https://tsa.example/ --trust root.pem --visible --out signed.pdf document.pdf",
+		Args: operands(1, 1, "the PDF file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "key", "cert", "out"); err != nil {
+				return err
+			}
+			return c.sign(cmd.Context(), f, args[0])
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.key, "key", "", "private key, unencrypted PEM (PKCS #8, SEC 1 or PKCS #1)")
+	fl.StringVar(&f.cert, "cert", "", "the signer's certificate and those above it, PEM")
+	fl.StringVar(&f.tsa, "tsa", "", "address of a time-stamping authority (RFC 3161)")
+	fl.StringVar(&f.level, "level", "", "B-B or B-T; default B-T with --tsa, else B-B")
+	fl.StringArrayVar(&f.trust, "trust", nil, "trust anchor of the time-stamping authority, PEM; may be repeated")
+	fl.IntVar(&f.certify, "certify", 0, "certify the document: 1 no changes, 2 forms and signatures, 3 annotations too")
+	fl.StringVar(&f.field, "field", "", "signature field to fill or to make")
+	fl.BoolVar(&f.visible, "visible", false, "put a visible seal on the last page, or in the field's rectangle")
+	fl.StringVar(&f.reason, "reason", "", "reason, written into the signature")
+	fl.StringVar(&f.location, "location", "", "place, written into the signature")
+	fl.BoolVar(&f.json, "json", false, "write JSON")
+	fl.StringVar(&f.out, "out", "", "where the signed file goes")
+	return cmd
+}
+
+// refuse tells a refusal in the form asked for.
+func (c *cli) refuse(asJSON bool, code, detail string) error {
+	if asJSON {
+		if err := c.json(refusal{Refused: code, Detail: detail}); err != nil {
+			return err
+		}
+		return told(exitRefused)
+	}
+	return refusedf("", "refused (%s): %s", code, detail)
+}
+
+// level reads --level. ok is false after a refusal or usage error, err.
+func (f *signFlags) padesLevel() (pades.Level, error) {
+	switch strings.TrimPrefix(f.level, "PAdES-") {
+	case "":
+		if f.tsa != "" {
+			return pades.LevelBT, nil
+		}
+		return pades.LevelBB, nil
+	case "B-B":
+		return pades.LevelBB, nil
+	case "B-T":
+		if f.tsa == "" {
+			return 0, usagef("add --tsa URL", "level B-T needs a time-stamping authority")
+		}
+		return pades.LevelBT, nil
+	case "B-LT", "B-LTA":
+		return 0, &levelError{f.level}
+	default:
+		return 0, usagef("levels are B-B, B-T, B-LT and B-LTA", "there is no level %q", f.level)
+	}
+}
+
+// levelError is a level of the standard that is not made yet.
+type levelError struct{ level string }
+
+func (e *levelError) Error() string {
+	return "level " + e.level + " is not made yet; B-B and B-T are"
+}
+
+func (c *cli) sign(ctx context.Context, f signFlags, in string) error {
+	start := c.now()
+	level, err := f.padesLevel()
+	var unmade *levelError
+	if errors.As(err, &unmade) {
+		return c.refuse(f.json, "level-unsupported", unmade.Error())
+	}
+	if err != nil {
+		return err
+	}
+	if f.certify < 0 || f.certify > 3 {
+		return usagef("use 1, 2 or 3", "--certify %d is no permission", f.certify)
+	}
+	if sameFile(in, f.out) {
+		return usagef("give --out another name", "%s would be written over itself", in)
+	}
+	key, chain, err := f.signer()
+	if err != nil {
+		return usagef("see: suti sign --help", "%w", err)
+	}
+	if warn := looseMode(f.key); warn != "" {
+		c.warnf("warning: %s", warn)
+	}
+	ts, client, err := f.timestamper(level)
+	if err != nil {
+		return err
+	}
+	base, size, err := openRegular(in)
+	if err != nil {
+		return failedf("", "read the document: %w", err)
+	}
+	defer base.Close()
+	prog := c.progress("firmando", 2*size, f.json)
+	defer prog.end()
+	opts := f.options(level, chain[0], c.now())
+	watched := watchedReader{base, prog}
+	signed, err := pades.Sign(ctx, watched, size, key, chain, ts, opts)
+	if err != nil {
+		return c.signFault(f.json, err)
+	}
+	if err := writeWhole(f.out, 0o644, func(w io.Writer) error {
+		_, err := signed.WriteTo(ctx, w, watched)
+		return err
+	}); err != nil {
+		return failedf("nothing was left at "+f.out, "write the signed file: %w", err)
+	}
+	prog.end()
+	return c.tellSigned(f, signed, client, chain[0], opts, c.now().Sub(start))
+}
+
+// signer reads key and chain, and checks that they belong together.
+func (f *signFlags) signer() (crypto.Signer, []*x509.Certificate, error) {
+	key, err := readKey(f.key)
+	if err != nil {
+		return nil, nil, err
+	}
+	certs, err := readCertificates(f.cert)
+	if err != nil {
+		return nil, nil, err
+	}
+	chain, err := chainFor(key, certs)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s and %s: %w", f.key, f.cert, err)
+	}
+	return key, chain, nil
+}
+
+func (f *signFlags) timestamper(level pades.Level) (pades.Timestamper, *stamp.Client, error) {
+	if level != pades.LevelBT {
+		return nil, nil, nil
+	}
+	roots, _, err := readRoots(f.trust)
+	if err != nil {
+		return nil, nil, usagef("", "--trust: %w", err)
+	}
+	client, err := stamp.New(stamp.Config{URL: f.tsa, Roots: roots})
+	if err != nil {
+		return nil, nil, usagef("see: suti sign --help", "--tsa: %w", err)
+	}
+	return client, client, nil
+}
+
+func (f *signFlags) options(level pades.Level, cert *x509.Certificate, now time.Time) pades.Options {
+	o := pades.Options{
+		Level: level, Field: f.field, SigningTime: now, Name: cert.Subject.CommonName,
+		Reason: f.reason, Location: f.location, Certify: pades.Permission(f.certify),
+	}
+	if f.visible {
+		o.Seal = &pades.Seal{Name: cert.Subject.CommonName, Institution: strings.Join(cert.Subject.Organization, ", "), Date: now}
+		if i := slices.IndexFunc(cert.Subject.Names, func(a pkix.AttributeTypeAndValue) bool { return a.Type.Equal(oidTitle) }); i >= 0 {
+			o.Seal.Post = fmt.Sprint(cert.Subject.Names[i].Value)
+		}
+		o.Placement = pades.Placement{Page: -1}
+	}
+	return o
+}
+
+// signFault tells an error of signing: what concerns the file or the
+// certificate is a refusal, the rest a failure.
+func (c *cli) signFault(asJSON bool, err error) error {
+	var refused *pades.RefusedError
+	var reserve *pades.ReserveError
+	var status *tsp.StatusError
+	switch {
+	case errors.As(err, &refused):
+		return c.refuse(asJSON, string(refused.Code), refused.Detail)
+	case errors.Is(err, pades.ErrCertificate):
+		return c.refuse(asJSON, "certificate", err.Error())
+	case errors.As(err, &reserve):
+		return c.refuse(asJSON, "reserve", err.Error())
+	case errors.As(err, &status), errors.Is(err, stamp.ErrAnswer), errors.Is(err, pades.ErrTimestamp), errors.Is(err, safehttp.ErrAddress),
+		isStampFault(err):
+		return c.refuse(asJSON, "timestamp", err.Error())
+	case errors.Is(err, cms.ErrWeakAlgorithm), errors.Is(err, cms.ErrAlgorithm):
+		return c.refuse(asJSON, "key", err.Error())
+	case errors.Is(err, pades.ErrOptions):
+		return usagef("see: suti sign --help", "%w", err)
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.Canceled):
+		return failedf("nothing was written", "stopped: %w", err)
+	default:
+		return failedf("nothing was written", "sign: %w", err)
+	}
+}
+
+// isStampFault reports whether an authority's token was found wanting.
+func isStampFault(err error) bool {
+	for _, fault := range []error{
+		tsp.ErrUntrusted, tsp.ErrUsage, tsp.ErrGenTime, tsp.ErrNonce, tsp.ErrImprint, tsp.ErrMalformed, tsp.ErrTSAName, tsp.ErrExtension, cms.ErrSignature,
+	} {
+		if errors.Is(err, fault) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *cli) tellSigned(f signFlags, s *pades.Signed, client *stamp.Client, cert *x509.Certificate, o pades.Options, took time.Duration) error {
+	res := signResult{
+		Signed: f.out, Size: s.Size(), Field: s.Field(), Requested: shortLevel(s.Requested), Achieved: shortLevel(s.Achieved),
+		Signer: cert.Subject.String(), CertificateSHA: hexSHA256(cert.Raw),
+		SigningTime: o.SigningTime.Format(time.RFC3339), Took: took.Round(time.Millisecond).String(),
+	}
+	if client != nil {
+		t := client.Trusted()
+		res.TimestampTrusted = &t
+		if !t {
+			c.warnf("warning: the time-stamp fits the signature, but nothing says who its authority is; give its root with --trust")
+		}
+	}
+	if f.json {
+		return c.json(res)
+	}
+	c.printf("Firmado: %s (%d bytes)\n  nivel %s, campo %s, firmante %s\n", res.Signed, res.Size, res.Achieved, res.Field, res.Signer)
+	return nil
+}
+
+// shortLevel is a level as the command line spells it.
+func shortLevel(l pades.Level) string { return strings.TrimPrefix(l.String(), "PAdES-") }
+
+func hexSHA256(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"oruro.gob.bo/suti/signer/pades"
+)
+
+// Exit codes of verify, which scripts branch on. They differ from those of the
+// other commands: a wrong use is 3, so that it is never taken for a verdict.
+const (
+	verifyHolds         = 0
+	verifyFails         = 1
+	verifyIndeterminate = 2
+	verifyRefused       = 3
+	verifyNoSignature   = 4
+)
+
+// verifyFlags are the flags of "suti verify".
+type verifyFlags struct {
+	trust             []string
+	at                string
+	json              bool
+	evidence, genesis string
+	logKey            string
+}
+
+const verifyLong = `Verify every signature of a PDF file, without a server and without trusting one.
+
+Trust comes from --trust alone: without it, no signer is known and a sound signature is INDETERMINATE.
+Revocation is not looked up: the report says so.
+
+With --evidence, an evidence bundle is verified instead: the signer's assertion, the acts that brought
+the key, certificate, time-stamp and place in the log. --genesis is the deployment's genesis hash, from a
+source other than the bundle. If FILE.pdf is given too, it must be the document signed.
+
+Exit codes: 0 every signature is VALID, VALID-EXTENDED or MODIFIED-ALLOWED; 1 one is MODIFIED-FORBIDDEN or
+does not fit; 2 one is INDETERMINATE; 3 unreadable, refused or used wrongly; 4 there is no signature.`
+
+func (c *cli) newVerifyCommand() *cobra.Command {
+	var f verifyFlags
+	cmd := &cobra.Command{
+		Use:   "verify [--trust ROOT.pem]... FILE.pdf",
+		Short: "Verify the signatures of a PDF file, or an evidence bundle",
+		Long:  verifyLong,
+		Example: "  suti verify --trust root.pem signed.pdf\n" +
+			"  suti verify --trust root.pem --at 2026-11-24T12:00:00Z --json signed.pdf\n" +
+			"  suti verify --evidence bundle.json --genesis 5f0c…e1 --trust root.pem signed.pdf",
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return verifyUsage(c.verify(cmd.Context(), f, args))
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringArrayVar(&f.trust, "trust", nil, "trust anchor of signers and time-stamps, PEM; may be repeated")
+	fl.StringVar(&f.at, "at", "", "time of verification, RFC 3339; default now")
+	fl.BoolVar(&f.json, "json", false, "write JSON")
+	fl.StringVar(&f.evidence, "evidence", "", "evidence bundle to verify")
+	fl.StringVar(&f.genesis, "genesis", "", "hash of the deployment's genesis, in hexadecimal")
+	fl.StringVar(&f.logKey, "log-key", "", "verifier key of the transparency log; default the one in the acts")
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return verifyUsage(usagef("see: suti verify --help", "%w", err))
+	})
+	return cmd
+}
+
+// verifyUsage gives usage errors the code that no verdict has.
+func verifyUsage(err error) error {
+	var e *exitError
+	if errors.As(err, &e) && e.code == exitUsage && !e.quiet {
+		e.code = verifyRefused
+	}
+	return err
+}
+
+func (c *cli) verify(ctx context.Context, f verifyFlags, args []string) error {
+	at := c.now()
+	if f.at != "" {
+		t, err := time.Parse(time.RFC3339, f.at)
+		if err != nil {
+			return usagef("for example 2026-11-24T12:00:00-04:00", "--at %q is no time of RFC 3339", f.at)
+		}
+		at = t
+	}
+	pool, roots, err := readRoots(f.trust)
+	if err != nil {
+		return usagef("", "--trust: %w", err)
+	}
+	if f.evidence != "" {
+		return c.verifyEvidence(ctx, f, args, at, pool)
+	}
+	if f.genesis != "" || f.logKey != "" {
+		return usagef("add --evidence BUNDLE.json", "--genesis and --log-key are about evidence bundles")
+	}
+	if len(args) != 1 {
+		return usagef("see: suti verify --help", "suti verify wants one PDF file, and got %d operands", len(args))
+	}
+	return c.verifyPDF(ctx, f.json, args[0], at, pool, roots)
+}
+
+func (c *cli) verifyPDF(ctx context.Context, asJSON bool, path string, at time.Time, pool *x509.CertPool, roots []*x509.Certificate) error {
+	base, size, err := openRegular(path)
+	if err != nil {
+		return refusedf("", "read the document: %w", err)
+	}
+	defer base.Close()
+	prog := c.progress("verificando", size, asJSON)
+	watched := watchedReader{base, prog}
+	if pool == nil {
+		pool = x509.NewCertPool()
+	}
+	report, err := pades.Verify(ctx, watched, size, pades.VerifyOptions{Roots: pool, TimestampRoots: pool, Intermediates: roots, At: at})
+	prog.end()
+	var refused *pades.RefusedError
+	if errors.As(err, &refused) {
+		return c.refuse(asJSON, string(refused.Code), refused.Detail)
+	}
+	if err != nil {
+		return refusedf("", "verify: %w", err)
+	}
+	sum, err := hashFile(ctx, base, size)
+	if err != nil {
+		return refusedf("", "read the document: %w", err)
+	}
+	if asJSON {
+		err = c.json(newVerifyReport(report, sum))
+	} else {
+		err = writeVerifyText(c.stdout, path, report)
+	}
+	if err != nil {
+		return err
+	}
+	return told(verifyCode(report))
+}
+
+// verifyCode is the exit code for a report: the worst signature decides.
+func verifyCode(r *pades.Report) int {
+	if len(r.Signatures) == 0 {
+		return verifyNoSignature
+	}
+	code := verifyHolds
+	for _, s := range r.Signatures {
+		switch s.Verdict {
+		case pades.Valid, pades.ValidExtended, pades.ModifiedAllowed:
+		case pades.Indeterminate:
+			if code == verifyHolds {
+				code = verifyIndeterminate
+			}
+		default:
+			code = verifyFails
+		}
+	}
+	return code
+}
+
+// Words of the report for people.
+var verdictWords = map[pades.Verdict]string{
+	pades.Valid:             "VÁLIDA: el documento está como se firmó",
+	pades.ValidExtended:     "VÁLIDA: después solo se agregaron otras firmas o evidencias",
+	pades.ModifiedAllowed:   "VÁLIDA: después hubo cambios que la firma permite",
+	pades.Indeterminate:     "NO SE PUEDE AFIRMAR",
+	pades.ModifiedForbidden: "ATENCIÓN: el documento cambió después de esta firma",
+	pades.Invalid:           "NO VÁLIDA: la firma no corresponde a este documento",
+}
+
+// writeVerifyText writes the report for people, in Spanish.
+func writeVerifyText(w io.Writer, path string, r *pades.Report) error {
+	p := &printer{w: w}
+	if len(r.Signatures) == 0 {
+		p.linef("%s: no tiene firmas.", path)
+	}
+	for i, s := range r.Signatures {
+		p.linef("Firma %d de %d, campo %q: %s", i+1, len(r.Signatures), s.Field, verdictWords[s.Verdict])
+		if s.Signer != nil {
+			who := "firmante no verificado"
+			if s.Trusted {
+				who = "verificado con una raíz de confianza dada"
+			}
+			p.linef("  firmante: %s (%s)", s.Signer.Subject, who)
+		}
+		if !s.ClaimedTime.IsZero() {
+			p.linef("  fecha que declara el firmante: %s", s.ClaimedTime.Format(time.RFC3339))
+		}
+		if !s.ProvenTime.IsZero() {
+			p.linef("  existía el: %s (sello de tiempo)", s.ProvenTime.Format(time.RFC3339))
+		}
+		p.linef("  resultado: %s %s %s", s.Verdict, s.Indication, s.SubIndication)
+		if s.Detail != "" {
+			p.linef("  motivo: %s", s.Detail)
+		}
+		for _, warn := range s.Warnings {
+			p.linef("  aviso: %s: %s", warn.Code, warn.Detail)
+		}
+	}
+	for _, ch := range r.Changes {
+		p.linef("Cambio en la revisión %d: %s (%s) %s", ch.Revision, ch.Kind, ch.Class, ch.Detail)
+	}
+	for _, warn := range r.Warnings {
+		p.linef("Aviso: %s: %s", warn.Code, warn.Detail)
+	}
+	return p.err
+}
+
+// printer writes lines until one fails. What comes from documents is quoted by
+// printable, so that it cannot steer a terminal.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) linef(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintln(p.w, printable(fmt.Sprintf(format, args...)))
+	}
+}
