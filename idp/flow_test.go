@@ -378,7 +378,7 @@ func TestFormPost(t *testing.T) {
 		br := w.browser()
 		_, _, page := br.follow(a.authorize("response_mode", "form_post", "state", `<"&>`))
 		_, _, page = br.follow(br.login(page, who))
-		res, page := br.post(w.issuer+interactionRE.FindString(page)+"/decision", url.Values{"decision": {"accept"}})
+		res, page := br.post(w.issuer+interactionRE.FindString(page)+"/decision", url.Values{"decision": {"accept"}, "seen": {regexpGroup(w.t, `name="seen" value="([^"]+)"`)(page)}})
 		if res.StatusCode != 200 || !strings.Contains(page, `action="`+a.redirect+`"`) || !strings.Contains(page, `name="state" value="&lt;&#34;&amp;&gt;"`) || !strings.Contains(page, `name="iss"`) {
 			w.t.Errorf("form post page %d:\n%s", res.StatusCode, page)
 		}

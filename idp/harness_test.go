@@ -347,7 +347,7 @@ func (b *browser) login(body string, who identity.PersonID) string {
 func (b *browser) accept(body string, extra ...string) *url.URL {
 	b.w.t.Helper()
 	at := interactionRE.FindString(body)
-	form := url.Values{"decision": {"accept"}}
+	form := url.Values{"decision": {"accept"}, "seen": {regexpGroup(b.w.t, `name="seen" value="([^"]+)"`)(body)}}
 	for _, e := range extra {
 		form.Set(e, "yes")
 	}

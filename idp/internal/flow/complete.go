@@ -32,11 +32,17 @@ func (f *Flow) complete(w http.ResponseWriter, r *http.Request, st *state, conse
 		return nil
 	}
 	scopes := f.granted(st, consented)
-	code, err := f.commit(r.Context(), st, scopes, consented)
-	if errors.Is(err, store.ErrSpent) {
-		return f.cfg.Pages.Finished(w, r, st.client.Name)
+	if len(scopes) == 0 {
+		return f.deny(w, r, st, oauth.Refuse(oauth.AccessDenied, "the person allowed nothing of what was asked"))
 	}
-	if err != nil {
+	code, err := f.commit(r.Context(), st, scopes, consented)
+	var refused *oauth.Error
+	switch {
+	case errors.Is(err, store.ErrSpent):
+		return f.cfg.Pages.Finished(w, r, st.client.Name)
+	case errors.As(err, &refused): // a waiver may have ended since the request came
+		return f.deny(w, r, st, refused)
+	case err != nil:
 		return err
 	}
 	return f.respond(w, r, st.request, url.Values{"code": {code}})

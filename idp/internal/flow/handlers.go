@@ -3,11 +3,13 @@ package flow
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"oruro.gob.bo/suti/idp/internal/oauth"
@@ -84,7 +86,7 @@ func (f *Flow) show(w http.ResponseWriter, r *http.Request) error {
 	case !st.interaction.DecidedAt.IsZero():
 		return f.cfg.Pages.Finished(w, r, st.client.Name)
 	case !f.cfg.Now().Before(st.interaction.ExpiresAt):
-		return f.Start(w, r, st.client, st.request, nil) // begins anew from the stored request
+		return f.Start(w, r, st.client, st.request, st.interaction.PAR) // begins anew from the stored request
 	}
 	switch st.next {
 	case stepDone:
@@ -103,19 +105,27 @@ func (f *Flow) loginView(st *state, problem string) page.Login {
 		StepUp: st.next == stepUp, Insufficient: st.insufficient, Problem: problem, Hint: st.request.LoginHint,
 	}
 	if st.next == stepUp {
-		v.Person = st.profile.Name.Full()
+		v.Person, v.Shared = st.profile.Name.Full(), st.session.Shared
 	}
 	return v
 }
 
 func (f *Flow) consentView(st *state) page.Consent {
 	v := page.Consent{
-		App: st.client.Name, Person: st.profile.Name.Full(), Action: PathPrefix + st.interaction.ID, Redirect: st.request.RedirectURI, Shared: st.session.Shared,
+		App: st.client.Name, Person: st.profile.Name.Full(), Action: PathPrefix + st.interaction.ID, Redirect: st.request.RedirectURI, Seen: seen(st),
 	}
 	for _, s := range st.missing {
 		v.Scopes = append(v.Scopes, page.Scope{Name: s, Values: page.ScopeValues(s, st.profile)})
 	}
 	return v
+}
+
+// seen names what a consent page shows: which person's session, and which
+// scopes. An answer counts for exactly that; if somebody else has signed in
+// since, or a permission was withdrawn, the page is shown again.
+func seen(st *state) string {
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{"suti/idp/seen", st.interaction.ID, st.session.ID, string(st.session.Person)}, st.missing...), "\x00")))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // binding ties a ceremony to the browser and the interaction.
@@ -286,7 +296,7 @@ func (f *Flow) decide(w http.ResponseWriter, r *http.Request) error {
 		return f.deny(w, r, st, oauth.Refuse(oauth.UnmetRequirements, "the level asked for cannot be reached"))
 	case decision == "cancel":
 		return f.deny(w, r, st, oauth.Refuse(oauth.AccessDenied, "the person did not agree"))
-	case decision != "accept" || st.next != stepConsent && st.next != stepDone:
+	case decision != "accept" || st.next != stepConsent || form.Get("seen") != seen(st):
 		http.Redirect(w, r, PathPrefix+st.interaction.ID, http.StatusSeeOther)
 		return nil
 	}

@@ -59,6 +59,7 @@ type Login struct {
 	StepUp       bool   // the same person must prove more, or anew
 	Insufficient bool   // what was just proved does not suffice
 	Person       string // set for StepUp
+	Shared       bool   // set for StepUp on a shared device: it stays one
 	Problem      string // i18n key, or empty
 	Hint         string // login_hint
 }
@@ -166,7 +167,7 @@ type Consent struct {
 	Person   string
 	Action   string
 	Redirect string // where the form leads in the end
-	Shared   bool
+	Seen     string  // names what the page shows; the answer brings it back
 	Scopes   []Scope // empty: only to confirm who enters
 }
 

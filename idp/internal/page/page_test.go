@@ -32,7 +32,7 @@ func screens(p *page.Pages) map[string]web.HandlerFunc {
 		{Name: "profile", Values: []string{"Ana María Mamani Quispe", "1990-05-02"}}, {Name: "email", Values: []string{"ana@example.bo"}}, {Name: "documento_identidad", Values: []string{"CI 1234567-1A"}},
 	}}
 	shared := consent
-	shared.Scopes, shared.Shared = nil, true
+	shared.Scopes = nil
 	return map[string]web.HandlerFunc{
 		"entrar":         func(w http.ResponseWriter, r *http.Request) error { return p.Login(w, r, login) },
 		"entrar-local":   func(w http.ResponseWriter, r *http.Request) error { return p.Login(w, r, local) },
