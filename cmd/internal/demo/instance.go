@@ -15,9 +15,11 @@ import (
 	"time"
 
 	"oruro.gob.bo/suti/cmd/internal/app"
+	"oruro.gob.bo/suti/cmd/internal/sample"
 	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/internal/softauthn"
 	"oruro.gob.bo/suti/internal/web"
+	"oruro.gob.bo/suti/sdk"
 )
 
 // Config says where the demo keeps its things and listens.
@@ -193,26 +195,62 @@ func (i *Instance) endpoints() {
 	}
 }
 
-// serve runs the servers and the background work.
+// serve runs the servers and the background work. The provider comes first: the
+// applications read its metadata.
 func (i *Instance) serve(ctx context.Context, c Config) error {
-	handlers := []http.Handler{i.App.Handler()}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	i.cancel = cancel
-	for n, h := range handlers {
-		s, err := web.NewServer(web.ServerConfig{Handler: h, Logger: c.Logger})
+	i.wg.Go(func() { i.App.Run(run) })
+	if err := i.open(0, i.App.Handler(), c); err != nil {
+		return err
+	}
+	for n, make := range []func(context.Context, sample.Config) (http.Handler, error){sample.NewTramites, sample.NewBecas} {
+		sc, err := i.sample(n, c)
 		if err != nil {
 			return err
 		}
-		i.servers = append(i.servers, s)
-		l := i.listeners[n]
-		i.wg.Go(func() {
-			if err := s.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) && c.Logger != nil {
-				c.Logger.Error("server ended", "error", err.Error())
-			}
-		})
+		h, err := make(ctx, sc)
+		if err != nil {
+			return fmt.Errorf("sample application %s: %w", sc.Title, err)
+		}
+		if err := i.open(n+1, h, c); err != nil {
+			return err
+		}
 	}
-	i.wg.Go(func() { i.App.Run(run) })
 	return nil
+}
+
+// open serves a handler on the nth listener.
+func (i *Instance) open(n int, h http.Handler, c Config) error {
+	s, err := web.NewServer(web.ServerConfig{Handler: h, Logger: c.Logger})
+	if err != nil {
+		return err
+	}
+	i.servers = append(i.servers, s)
+	l := i.listeners[n]
+	i.wg.Go(func() {
+		if err := s.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) && c.Logger != nil {
+			c.Logger.Error("server ended", "error", err.Error())
+		}
+	})
+	return nil
+}
+
+// sample configures one of the two applications.
+func (i *Instance) sample(n int, c Config) (sample.Config, error) {
+	id := []string{"tramites", "becas"}[n]
+	key, _, err := sdk.ParsePrivateJWK([]byte(i.st.Keys[id]))
+	if err != nil {
+		return sample.Config{}, err
+	}
+	official, _ := i.Person("secretario")
+	names := []string{"Trámites de la Gobernación", "Becas municipales"}
+	institutions := []string{"Gobierno Autónomo Departamental de Oruro", "Gobierno Autónomo Municipal de Oruro"}
+	return sample.Config{
+		Issuer: i.File.Issuer, ClientID: id, Key: key, BaseURL: i.Bases[n], Title: names[n], Institution: institutions[n],
+		OtherTitle: names[1-n], OtherURL: i.Bases[1-n], File: filepath.Join(i.dir, id+".json"), Logger: c.Logger, Now: c.Now,
+		Signers: []sample.Signer{{Label: official.Names + ", " + official.Post, Number: official.Login, Appointment: i.ID("nombramiento")}},
+	}, nil
 }
 
 // Person returns what the demo file says of one of the cast, by the word the
