@@ -162,7 +162,7 @@ type stamper struct {
 	serial int64
 	cert   *x509.Certificate
 	key    crypto.Signer
-	break_ func(*tsp.TSTInfo)
+	alter  func(*tsp.TSTInfo)
 }
 
 func (p *pki) stamper(at time.Time) *stamper {
@@ -172,8 +172,8 @@ func (p *pki) stamper(at time.Time) *stamper {
 func (s *stamper) Timestamp(_ context.Context, h crypto.Hash, digest []byte) ([]byte, error) {
 	s.serial++
 	info := &tsp.TSTInfo{Policy: asn1.ObjectIdentifier{1, 2, 3, 4}, Imprint: tsp.Imprint{Hash: h, Digest: digest}, Serial: big.NewInt(s.serial), GenTime: s.at}
-	if s.break_ != nil {
-		s.break_(info)
+	if s.alter != nil {
+		s.alter(info)
 	}
 	prep, err := tsp.PrepareToken(info, s.cert, 0)
 	if err != nil {

@@ -179,7 +179,7 @@ func TestTokenMustBeOverThisSignature(t *testing.T) {
 		"over something else": token(wrong, func(*stamper) {}),
 		"a bare time":         []byte("20261124140000Z"),
 		"broken signature":    flip(good),
-		"other time":          token(right, func(s *stamper) { s.break_ = func(i *tsp.TSTInfo) { i.Imprint.Digest = wrong } }),
+		"other time":          token(right, func(s *stamper) { s.alter = func(i *tsp.TSTInfo) { i.Imprint.Digest = wrong } }),
 	} {
 		sig.Token = b
 		if _, err := s.Embed(context.Background(), sig); !errors.Is(err, pades.ErrTimestamp) {

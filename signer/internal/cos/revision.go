@@ -51,12 +51,30 @@ func (f *File) findRevisions() ([]Revision, error) {
 		}
 		i = r.at - 1
 		if i < 0 {
+			if err := f.blank(r.EOF, f.size); err != nil {
+				return nil, err
+			}
 			r.End = f.size
 		}
 		out = append(out, r)
 		start = r.End
 	}
 	return out, nil
+}
+
+// blank checks that nothing but white space stands in the file from one offset
+// to another.
+func (f *File) blank(from, to int64) error {
+	if to-from <= int64(f.lim.Trailing) {
+		text, err := f.bytesAt(from, int(to-from))
+		if err != nil {
+			return err
+		}
+		if len(bytes.Trim(text, " \n\r\t\x00\f")) == 0 {
+			return nil
+		}
+	}
+	return refuse(ErrAmbiguous, CodeRevision, from, "bytes that belong to no revision")
 }
 
 // joined reports whether section s follows at from without a startxref
@@ -220,4 +238,49 @@ func (f *File) Objects(fn func(num uint32, e Entry) error) error {
 		}
 	}
 	return nil
+}
+
+// Names reports whether a section of any revision says that an object with
+// that number begins at that offset, or is the section that begins there.
+func (f *File) Names(num, off int64) bool {
+	for _, s := range f.sections {
+		for _, part := range []*section{s, s.hybrid} {
+			if part == nil {
+				continue
+			}
+			if part.isStream && part.offset == off {
+				return true
+			}
+			if num > int64(f.lim.ObjectNumber) {
+				continue
+			}
+			if e, err := part.find(uint32(num)); err == nil && e.Kind == InUse && sameStart(f, e.Offset, off) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sameStart reports whether an entry for offset from means the object at off:
+// white space may come first.
+func sameStart(f *File, from, off int64) bool {
+	if from == off {
+		return true
+	}
+	if from > off || off-from > 64 {
+		return false
+	}
+	text, err := f.bytesAt(from, int(off-from))
+	return err == nil && len(bytes.TrimSpace(text)) == 0
+}
+
+// IsSection reports whether a cross-reference section begins at that offset.
+func (f *File) IsSection(off int64) bool {
+	for _, s := range f.sections {
+		if s.offset == off || s.hybrid != nil && s.hybrid.offset == off {
+			return true
+		}
+	}
+	return false
 }

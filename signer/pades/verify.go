@@ -1,0 +1,211 @@
+package pades
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"oruro.gob.bo/suti/signer/internal/cos"
+)
+
+// VerifyOptions says what to verify against. At is required; without Roots no
+// signature is trusted: there is no system default.
+type VerifyOptions struct {
+	// Roots are the trust anchors of signers, TimestampRoots those of
+	// time-stamping authorities.
+	Roots, TimestampRoots *x509.CertPool
+	// Intermediates are further certificates to build paths with.
+	Intermediates []*x509.Certificate
+	// At is the time of verification.
+	At time.Time
+	// Revocation tells the state of certificates. If nil, it is not checked,
+	// and the report says so.
+	Revocation Revocation
+	// Limits bounds what is read; the zero value means the defaults.
+	Limits Limits
+}
+
+// Revocation knows which certificates are revoked.
+//
+// Status returns what is known, at the time now, of cert, issued by issuer. It
+// MUST return an error or RevocationUnknown rather than guess. It is called
+// for one certificate at a time.
+type Revocation interface {
+	Status(ctx context.Context, cert, issuer *x509.Certificate, now time.Time) (RevocationStatus, error)
+}
+
+// RevocationState is a state of a certificate.
+type RevocationState uint8
+
+// States of certificates.
+const (
+	RevocationUnknown RevocationState = iota
+	RevocationGood
+	Revoked
+)
+
+// RevocationStatus is the answer of [Revocation].
+type RevocationStatus struct {
+	State     RevocationState
+	RevokedAt time.Time // of Revoked
+}
+
+// verifier is the work of Verify.
+type verifier struct {
+	o       VerifyOptions
+	f       *cos.File
+	sigs    []*candidate // by revision; those without one first
+	proofs  []proof
+	changes []Change
+	worst   []ChangeClass // of each revision's changes
+	report  *Report
+}
+
+// Verify reports on every signature of a file. The file is read once for the
+// digests; of it, only single objects are held in memory.
+//
+// It returns a [*RefusedError] if the file cannot be read in exactly one way:
+// nothing can then be said about signatures in it. Other errors are ctx's,
+// [ErrOptions] and those of base. Faults of a signature are in the report.
+func Verify(ctx context.Context, base io.ReaderAt, size int64, o VerifyOptions) (*Report, error) {
+	if o.At.IsZero() {
+		return nil, fmt.Errorf("%w: no time of verification", ErrOptions)
+	}
+	f, err := openFile(base, size, o.Limits)
+	if err != nil {
+		return nil, err
+	}
+	v := &verifier{o: o, f: f, report: &Report{Size: size, At: o.At, Signatures: []SignatureReport{}, Changes: []Change{}, Warnings: []Warning{}}}
+	for _, step := range []func(context.Context) error{v.find, v.digest, v.judge, v.compare} {
+		if err := step(ctx); err != nil {
+			return nil, refusal(err)
+		}
+	}
+	return v.conclude(), nil
+}
+
+// find locates the signatures.
+func (v *verifier) find(context.Context) error {
+	revs, err := v.f.Revisions()
+	if err != nil {
+		return err
+	}
+	v.report.Revisions = len(revs)
+	all, _, err := signatureFields(v.f)
+	if err != nil {
+		return err
+	}
+	shared := map[cos.Ref]int{}
+	for _, e := range all {
+		if e.dict != nil {
+			shared[e.dict.Ref]++
+		}
+	}
+	for _, e := range all {
+		if e.dict == nil {
+			continue
+		}
+		c := &candidate{existing: e}
+		if err := c.locate(v.f, shared); err != nil {
+			return err
+		}
+		if err := c.inRevision(v.f); err != nil {
+			return err
+		}
+		v.sigs = append(v.sigs, c)
+	}
+	slices.SortStableFunc(v.sigs, func(a, b *candidate) int { return a.revision - b.revision })
+	for i := 1; i < len(v.sigs); i++ {
+		if a, b := v.sigs[i-1], v.sigs[i]; a.revision == b.revision && b.revision >= 0 {
+			for _, c := range []*candidate{a, b} {
+				c.fail(TotalFailed, SubFormat, "two signatures end the same revision")
+			}
+		}
+	}
+	return v.notes()
+}
+
+// notes gathers warnings about the whole file.
+func (v *verifier) notes() error {
+	if v.f.IsHybrid() {
+		v.report.Warnings = append(v.report.Warnings, Warning{WarnHybrid, "hybrid cross-references: older viewers may see less"})
+	}
+	cat, err := v.f.Catalog()
+	if err != nil {
+		return err
+	}
+	perms, err := v.f.Resolve(cat.Value.Get("Perms"))
+	if err != nil {
+		return err
+	}
+	if perms.Has("UR3") || perms.Has("UR") {
+		v.report.Warnings = append(v.report.Warnings, Warning{WarnUsageRights, "a usage rights signature is not judged"})
+	}
+	return nil
+}
+
+// digest digests the byte ranges of all signatures.
+func (v *verifier) digest(ctx context.Context) error {
+	var jobs []*digestJob
+	var of []*candidate
+	for _, c := range v.sigs {
+		if c.failed() {
+			continue
+		}
+		h := c.sd.Signer.DigestAlgorithm
+		if c.token != nil {
+			h = c.token.Info.Imprint.Hash
+		}
+		if h != crypto.SHA256 && h != crypto.SHA384 && h != crypto.SHA512 {
+			c.fail(IndIndeterm, SubCryptoConstr, "digest algorithm %v", h)
+			continue
+		}
+		jobs = append(jobs, &digestJob{h: h, hole: c.hole[0], holeEnd: c.hole[1], end: c.length})
+		of = append(of, c)
+	}
+	scan := &hiddenScan{f: v.f}
+	if err := digestAll(ctx, v.f.Reader(), jobs, scan); err != nil {
+		return err
+	}
+	for i, c := range of {
+		c.sum = jobs[i].sum
+	}
+	if scan.hidden > 0 {
+		v.report.Warnings = append(v.report.Warnings, Warning{WarnHidden, fmt.Sprintf("%d objects in the signed part that nothing names", scan.hidden)})
+	}
+	return nil
+}
+
+// conclude joins what was found of each signature with what came after it.
+func (v *verifier) conclude() *Report {
+	v.report.Changes = append(v.report.Changes, v.changes...)
+	for _, c := range v.sigs {
+		verdict := Valid
+		switch c.rep.Indication {
+		case TotalFailed:
+			verdict = Invalid
+		case IndIndeterm:
+			verdict = Indeterminate
+		}
+		if c.revision >= 0 {
+			later := Valid
+			for r := c.revision + 1; r < len(v.worst); r++ {
+				if v.worst[r] != "" {
+					later = worse(later, v.worst[r].verdict())
+				}
+			}
+			verdict = worse(verdict, later)
+			if c.rep.Indication == TotalPassed && later.rank() >= Indeterminate.rank() {
+				c.rep.Indication, c.rep.SubIndication = IndIndeterm, SubConstraints
+				c.rep.Detail = "changes after the signature; see the list of changes"
+			}
+		}
+		c.rep.Verdict = verdict
+		v.report.Signatures = append(v.report.Signatures, c.rep)
+	}
+	return v.report
+}
