@@ -144,3 +144,11 @@ func secretOf(kek envelope.Key, label string) []byte {
 	k := envelope.Derive(kek, label)
 	return k.Reveal()
 }
+
+// Purge removes rows that expired before the time given, at most limit of a kind.
+func (p *Provider) Purge(ctx context.Context, before time.Time, limit int) error {
+	return p.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := store.Purge(tx, before, limit)
+		return err
+	})
+}
