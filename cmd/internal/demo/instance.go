@@ -262,7 +262,7 @@ func (i *Instance) Person(word string) (Person, identity.PersonID) {
 
 // Key opens a person's software key.
 func (i *Instance) Key(word string) (*softauthn.Authenticator, error) {
-	return softauthn.Load(authenticatorPath(i.dir, word), softauthn.Config{})
+	return softauthn.Load(authenticatorPath(i.dir, word), keyConfig())
 }
 
 // ID returns the id of an institution, post or appointment of the demo.

@@ -98,7 +98,7 @@ func (s *seeder) register(ctx context.Context, p invented) error {
 	if err != nil {
 		return err
 	}
-	auth := softauthn.New(softauthn.Config{})
+	auth := softauthn.New(keyConfig())
 	answer, err := auth.Create(s.origin(), c.Options)
 	if err != nil {
 		return err
@@ -146,6 +146,12 @@ func (s *seeder) act(ctx context.Context, d enrolment.Draft, err error, approver
 	}
 	_, err = s.sign(ctx, a, approver)
 	return d, err
+}
+
+// keyConfig is how the demo's software keys behave: like synchronised passkeys
+// they keep no counter, so that several programs may use one file.
+func keyConfig() softauthn.Config {
+	return softauthn.Config{Behaviour: &softauthn.Behaviour{UP: true, UV: true, Attestation: "none"}}
 }
 
 // found runs the founding (design D20) and pins it in the signing core.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -181,6 +182,7 @@ func (f *Flow) passkey(w http.ResponseWriter, r *http.Request) error {
 	a, err := f.cfg.Authenticator.FinishLogin(r.Context(), in.ID, binding(st), in.Response)
 	switch {
 	case errors.Is(err, ErrRefused):
+		web.LogAttrs(r.Context(), slog.String("refused", err.Error()))
 		return web.WriteJSON(w, http.StatusForbidden, map[string]string{"problem": "llave"})
 	case err != nil:
 		return err
