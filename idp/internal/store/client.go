@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"errors"
 	"strings"
 	"time"
 
@@ -95,10 +96,8 @@ func scanClient(scan func(...any) error) (*Client, error) {
 	}
 	c.Institution, c.Scopes, c.Grants = identity.InstitutionID(institution), words(scopes), words(grants)
 	c.CreatedAt, c.DisabledAt = db.Time(created), timeOf(disabled)
-	for raw, into := range map[string]any{redirect: &c.RedirectURIs, postLogout: &c.PostLogoutURIs, waivers: &c.Waivers} {
-		if err := decode(raw, into); err != nil {
-			return nil, err
-		}
+	if err := errors.Join(decode(redirect, &c.RedirectURIs), decode(postLogout, &c.PostLogoutURIs), decode(waivers, &c.Waivers)); err != nil {
+		return nil, err
 	}
 	return &c, nil
 }

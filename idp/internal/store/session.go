@@ -40,9 +40,18 @@ func SessionBySecret(q db.Querier, secret []byte, now time.Time) (*Session, erro
 		WHERE s.secret = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND s.seen_at + s.idle_us > $2`, secret, db.Micros(now)).Scan)
 }
 
-// RotateSecret gives a live session another cookie; the old one is dead at once.
-func RotateSecret(tx *db.Tx, id string, old, fresh []byte) error {
-	n, err := tx.Exec(`UPDATE idp_session SET secret = $3 WHERE id = $1 AND secret = $2 AND ended_at IS NULL`, id, old, fresh)
+// SessionHeld returns the session whose cookie has that hash unless it was
+// ended: also one that is idle, expired or of an older epoch, and so proves
+// nothing any more but still has applications beneath it.
+func SessionHeld(q db.Querier, secret []byte) (*Session, error) {
+	return scanSession(q.QueryRow(`SELECT `+sessionColumns+` FROM idp_session s WHERE s.secret = $1 AND s.ended_at IS NULL`, secret).Scan)
+}
+
+// RotateSecret gives a session another cookie and a new idle limit after its
+// person authenticated; the old cookie is dead at once. ErrSpent if another
+// call did so first, or the session ended or expired.
+func RotateSecret(tx *db.Tx, id string, old, fresh []byte, now time.Time) error {
+	n, err := tx.Exec(`UPDATE idp_session SET secret = $3, seen_at = $4 WHERE id = $1 AND secret = $2 AND ended_at IS NULL AND expires_at > $4`, id, old, fresh, db.Micros(now))
 	if err == nil && n == 0 {
 		err = ErrSpent
 	}
@@ -62,9 +71,12 @@ func EndSession(tx *db.Tx, id, why string, now time.Time) (bool, error) {
 	return n == 1, err
 }
 
-// EndPersonSessions ends every session of a person and returns their ids.
-func EndPersonSessions(tx *db.Tx, person identity.PersonID, why string, now time.Time) ([]string, error) {
-	rows, err := tx.Query(`UPDATE idp_session SET ended_at = $2, ended_why = $3 WHERE person = $1 AND ended_at IS NULL RETURNING id`, string(person), db.Micros(now), why)
+// EndStaleSessions ends the sessions of a person that her present epoch and
+// state do not carry, and returns their ids. What she opened since lives on,
+// however late this runs.
+func EndStaleSessions(tx *db.Tx, person identity.PersonID, why string, now time.Time) ([]string, error) {
+	rows, err := tx.Query(`UPDATE idp_session SET ended_at = $2, ended_why = $3 WHERE person = $1 AND ended_at IS NULL
+		AND NOT EXISTS (SELECT 1 FROM subject p WHERE p.person = idp_session.person AND p.epoch = idp_session.epoch AND p.state = 'active') RETURNING id`, string(person), db.Micros(now), why)
 	if err != nil {
 		return nil, err
 	}
@@ -202,6 +214,13 @@ func RPSessions(q db.Querier, session string) ([]RPSession, error) {
 func EndRPSession(tx *db.Tx, sid, why string, now time.Time) (bool, error) {
 	n, err := tx.Exec(`UPDATE idp_rp_session SET ended_at = $2, ended_why = $3 WHERE sid = $1 AND ended_at IS NULL`, sid, db.Micros(now), why)
 	return n == 1, err
+}
+
+// SIDOwner returns whose session a client session lies beneath.
+func SIDOwner(q db.Querier, sid string) (identity.PersonID, error) {
+	var person string
+	err := q.QueryRow(`SELECT s.person FROM idp_rp_session r JOIN idp_session s ON s.id = r.session WHERE r.sid = $1`, sid).Scan(&person)
+	return identity.PersonID(person), notFound(err)
 }
 
 // RPSessionByID returns a client session whatever its state, with its sign-on session's id.

@@ -56,7 +56,7 @@ func plant(t *testing.T, d *db.DB) *tree {
 		}
 		if err := store.InsertClient(tx, &store.Client{
 			ID: tr.client, Institution: "ins_x", Sector: "s1", Profile: "gov-web", Name: "App A", AuthMethod: "private_key_jwt", JWKS: "{}",
-			RedirectURIs: []string{"https://a.example/cb"}, Scopes: []string{"openid"}, Grants: []string{"authorization_code"}, IDTokenAlg: "ES256",
+			RedirectURIs: []string{"https://a.example/cb"}, PostLogoutURIs: []string{"https://a.example/cb"}, Scopes: []string{"openid"}, Grants: []string{"authorization_code"}, IDTokenAlg: "ES256",
 			Waivers: map[string]time.Time{"pkce": t0.Add(time.Hour)}, BackchannelURI: "https://a.example/bc", CreatedAt: t0,
 		}); err != nil {
 			return err
@@ -153,7 +153,13 @@ func TestEndingALevelEndsAllBeneath(t *testing.T) {
 			return err
 		},
 		"all of the person's": func(tr *tree, tx *db.Tx) error {
-			ids, err := store.EndPersonSessions(tx, tr.person, "test", t0)
+			if ids, err := store.EndStaleSessions(tx, tr.person, "test", t0); err != nil || len(ids) > 0 {
+				tr.t.Errorf("ended %v of the present epoch, %v", ids, err)
+			}
+			if _, err := subject.Bump(tx, tr.person, subject.Active, "test", t0); err != nil {
+				return err
+			}
+			ids, err := store.EndStaleSessions(tx, tr.person, "test", t0)
 			if err == nil && !slices.Equal(ids, []string{tr.sess}) {
 				tr.t.Errorf("ended %v, want %v", ids, tr.sess)
 			}
@@ -268,7 +274,7 @@ func TestSingleUseOfEveryOtherThing(t *testing.T) {
 			"request_uri": func(tx *db.Tx) error { return store.ConsumePAR(tx, par, t0) },
 			"interaction": func(tx *db.Tx) error { return store.DecideInteraction(tx, inter, t0) },
 			"refresh":     func(tx *db.Tx) error { return store.UseRefresh(tx, refresh, tr.client, []byte("s"), t0) },
-			"secret":      func(tx *db.Tx) error { return store.RotateSecret(tx, tr.sess, tr.secret, store.Hash("session", "new")) },
+			"secret":      func(tx *db.Tx) error { return store.RotateSecret(tx, tr.sess, tr.secret, store.Hash("session", "new"), t0) },
 		} {
 			var won atomic.Int64
 			dbtest.Contend(t, 24, func(int) {
@@ -362,7 +368,7 @@ func TestConsentsAndRows(t *testing.T) {
 		})
 		tr.read(func(tx *db.Tx) error {
 			c, err := store.ClientByID(tx, tr.client)
-			if err != nil || !c.Waived("pkce", t0) || c.Waived("pkce", t0.Add(time.Hour)) || c.Waived("other", t0) || c.RedirectURIs[0] != "https://a.example/cb" {
+			if err != nil || !c.Waived("pkce", t0) || c.Waived("pkce", t0.Add(time.Hour)) || c.Waived("other", t0) || c.RedirectURIs[0] != "https://a.example/cb" || len(c.PostLogoutURIs) != 1 {
 				t.Errorf("client reads back wrong: %+v, %v", c, err)
 			}
 			return err
