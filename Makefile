@@ -13,6 +13,12 @@ build: ## build bin/suti
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS_BUILD) -o bin/suti ./cmd/suti
 
+demo: build ## run the whole system on this machine; Ctrl-C stops it, its data stays
+	@./bin/suti demo
+
+tour: build ## take the whole system through its main job, headless
+	@./bin/suti tour --out out/tour
+
 test: ## install what the tests need, start throw-away servers, run every test
 	@.ci/tools.sh
 	@.ci/servers.sh .ci/test.sh
@@ -21,6 +27,13 @@ check: ## gofmt, vet, staticcheck, tidy modules
 	@.ci/check.sh
 
 lint: check ## the same as check
+
+e2e: ## the browser tests alone
+	@.ci/tools.sh
+	@.ci/servers.sh .ci/test.sh -run 'E2E|Accessible|Browser'
+
+generate: ## nothing is generated that is not checked in
+	@true
 
 race: ## every test under the race detector
 	@.ci/tools.sh
