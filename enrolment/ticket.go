@@ -6,12 +6,14 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
 	"oruro.gob.bo/suti/enrolment/account"
 	"oruro.gob.bo/suti/enrolment/internal/store"
 	"oruro.gob.bo/suti/enrolment/passkey"
+	"oruro.gob.bo/suti/internal/act"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/envelope"
 	"oruro.gob.bo/suti/internal/identity"
@@ -164,6 +166,13 @@ func (s *Service) ticketByCode(ctx context.Context, typed string) (t store.Ticke
 	return t, err
 }
 
+// TicketByCode returns a ticket by its code, for an operator who prepares the
+// founding; ErrTicket if there is none. It tells nothing but whose it is.
+func (s *Service) TicketByCode(ctx context.Context, typed string) (Ticket, error) {
+	t, err := s.ticketByCode(ctx, typed)
+	return ticketOf(t), err
+}
+
 // BeginKey starts the making of the one passkey that a registering browser may
 // make. ErrTicket if the browser has no registration, ErrHasKey if it made one,
 // ErrTicketUsed once the counter has begun.
@@ -209,9 +218,9 @@ func bindBrowser(browser []byte) []byte {
 }
 
 // DraftByCode returns the draft that waits for the signature of the person whose
-// ticket has that code: the enrolment at the counter, or the founding. ErrTicket
-// if there is no such ticket, ErrDraft if nothing waits.
-func (s *Service) DraftByCode(ctx context.Context, code string) (Draft, identity.PersonID, error) {
+// ticket has that code, the enrolment at the counter or the founding, and the
+// ticket's id. ErrTicket if there is no such ticket, ErrDraft if nothing waits.
+func (s *Service) DraftByCode(ctx context.Context, code string) (Draft, string, error) {
 	t, err := s.ticketByCode(ctx, code)
 	if err != nil {
 		return Draft{}, "", err
@@ -228,5 +237,34 @@ func (s *Service) DraftByCode(ctx context.Context, code string) (Draft, identity
 		return Draft{}, "", err
 	}
 	d, err := s.Draft(ctx, id)
-	return d, t.Person, err
+	return d, t.ID, err
+}
+
+// draftOfTicket returns a draft that the person of a ticket signs without a
+// session, and the person; ErrDraft for any other. The passkey decides who signs.
+func (s *Service) draftOfTicket(ctx context.Context, ticket string, id identity.ActID) (Draft, identity.PersonID, error) {
+	if identity.CheckID(prefixTicket, ticket) != nil {
+		return Draft{}, "", ErrDraft
+	}
+	var t store.Ticket
+	err := s.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		t, err = store.TicketByID(tx, ticket)
+		return err
+	})
+	if errors.Is(err, store.ErrNone) {
+		return Draft{}, "", ErrDraft
+	}
+	if err != nil {
+		return Draft{}, "", err
+	}
+	d, err := s.Draft(ctx, id)
+	if err != nil {
+		return d, "", err
+	}
+	needed := slices.ContainsFunc(d.Needs, func(n Need) bool { return n.Person == t.Person })
+	e, enrolment := d.Statement.Body.(*act.Enrolment)
+	if !needed || enrolment && e.Person != t.Person || !enrolment && d.Statement.Body.Kind() != act.KindGenesis {
+		return d, "", ErrDraft
+	}
+	return d, t.Person, nil
 }

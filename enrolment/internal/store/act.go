@@ -134,12 +134,13 @@ func DraftByID(q db.Querier, id identity.ActID) (Draft, error) {
 	return d, err
 }
 
-// OpenDraftOf returns the newest open draft that needs a signature of the
-// person, or ErrNone.
+// OpenDraftOf returns the newest open draft that needs a signature of the person
+// and no role: her enrolment, or the founding. ErrNone if there is none.
 func OpenDraftOf(q db.Querier, person identity.PersonID, now time.Time) (identity.ActID, error) {
 	var id identity.ActID
 	err := q.QueryRow(`SELECT d.id FROM enrolment_draft d JOIN enrolment_need n ON n.draft = d.id
-		WHERE n.person = $1 AND n.signature IS NULL AND d.done_at IS NULL AND d.expires_at > $2 ORDER BY d.created_at DESC, d.id DESC LIMIT 1`,
+		WHERE n.person = $1 AND n.signature IS NULL AND d.done_at IS NULL AND d.expires_at > $2
+		AND (d.kind = 'genesis' OR d.kind = 'enrolment' AND d.person = $1) ORDER BY d.created_at DESC, d.id DESC LIMIT 1`,
 		string(person), db.Micros(now)).Scan(&id)
 	return id, none(err)
 }

@@ -1,0 +1,186 @@
+package enrolment
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"oruro.gob.bo/suti/enrolment/internal/page"
+	"oruro.gob.bo/suti/internal/act"
+	"oruro.gob.bo/suti/internal/identity"
+	"oruro.gob.bo/suti/internal/web"
+)
+
+// kindText is the text of a kind of act.
+func kindText(k act.Kind) string {
+	return "enrolment.act." + strings.ReplaceAll(string(k), "-", "_")
+}
+
+func roleText(r act.Role) string {
+	return "enrolment.role." + strings.ReplaceAll(string(r), "-", "_")
+}
+
+// day writes a date as people do.
+func day(d identity.Date) string {
+	if d.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("%02d/%02d/%04d", d.Day, int(d.Month), d.Year)
+}
+
+// said are the rows of what a person said of herself.
+func said(p identity.Profile) []web.RowView {
+	return []web.RowView{
+		{Key: "enrolment.fact.document", Value: string(p.Document.Type) + " " + p.Document.String()},
+		{Key: "enrolment.fact.given", Value: p.Name.Given},
+		{Key: "enrolment.fact.surnames", Value: p.Name.Surnames()},
+		{Key: "enrolment.fact.birth", Value: day(p.BirthDate)},
+	}
+}
+
+// describe says in plain words what an act does. Names are shown only to staff
+// and to the person concerned.
+func (s *Service) describe(ctx context.Context, r *http.Request, st act.Statement, names bool) ([]web.RowView, error) {
+	pr := web.Printer(r)
+	rows := []web.RowView{{Key: "enrolment.fact.kind", Value: pr.T(kindText(st.Body.Kind()))}}
+	add := func(key string, value any) {
+		if value != "" {
+			rows = append(rows, web.RowView{Key: key, Value: value})
+		}
+	}
+	person, author := parties(st.Body)
+	if names && person != "" {
+		p, err := s.cfg.Accounts.Profile(ctx, person)
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := st.Body.(*act.Enrolment); ok {
+			rows = append(rows, said(p)...)
+		} else {
+			add("enrolment.fact.person", p.Name.Full())
+			add("enrolment.fact.document", string(p.Document.Type)+" "+p.Document.String())
+		}
+	}
+	switch b := st.Body.(type) {
+	case *act.Enrolment:
+		add("enrolment.fact.level", b.Level.String())
+		add("enrolment.fact.keys", strconv.Itoa(len(b.Keys)))
+		if len(b.Keys) == 0 {
+			add("enrolment.fact.card", pr.T("enrolment.yes"))
+		}
+	case *act.RoleGrant:
+		add("enrolment.fact.role", pr.T(roleText(b.Role)))
+		if b.Institution != "" {
+			name, err := s.institutionName(ctx, b.Institution)
+			if err != nil {
+				return nil, err
+			}
+			add("enrolment.fact.institution", name)
+		}
+	case *act.Appointment:
+		p, err := s.post(ctx, b.Post)
+		if err != nil {
+			return nil, err
+		}
+		add("enrolment.fact.post", p.Title+" ("+pr.T("enrolment.kind."+b.Holding)+")")
+		add("enrolment.fact.institution", p.Institution.Name)
+		add("enrolment.fact.legal_act", b.LegalAct)
+		if !b.From.IsZero() {
+			add("enrolment.fact.from", b.From)
+		}
+		if !b.To.IsZero() {
+			add("enrolment.fact.to", b.To)
+		}
+	case *act.End:
+		if b.What == act.EndAppointment {
+			a, err := s.Appointment(ctx, b.Appointment)
+			if err != nil {
+				return nil, err
+			}
+			add("enrolment.fact.post", a.Title)
+			add("enrolment.fact.institution", a.Institution.Name)
+		}
+		add("enrolment.fact.reason", b.Reason)
+	case *act.Suspension:
+		add("enrolment.fact.reason", b.Reason)
+	case *act.Approval:
+		k, err := s.load(ctx)
+		if err != nil {
+			return nil, err
+		}
+		signed, err := target(k.chain, b.Target)
+		if err != nil {
+			return nil, err
+		}
+		more, err := s.describe(ctx, r, signed.Statement(), names)
+		return append(rows, more...), err
+	}
+	if names && author != person && author != "" {
+		p, err := s.cfg.Accounts.Profile(ctx, author)
+		if err != nil {
+			return nil, err
+		}
+		add("enrolment.fact.by", p.Name.Full())
+	}
+	return rows, nil
+}
+
+func (s *Service) institutionName(ctx context.Context, id identity.InstitutionID) (string, error) {
+	all, err := s.Institutions(ctx)
+	for _, i := range all {
+		if i.ID == id {
+			return i.Name, nil
+		}
+	}
+	return string(id), err
+}
+
+// signPage is the page of a draft for one of its signers.
+func (s *Service) signPage(r *http.Request, d Draft, me identity.PersonID, path, next string, names bool) (page.Sign, error) {
+	rows, err := s.describe(r.Context(), r, d.Statement, names)
+	out := page.Sign{Rows: rows, Mine: d.Lacks(me) && !d.Done, Done: d.Done, Next: next}
+	if err != nil {
+		return out, err
+	}
+	if out.Mine {
+		out.Key = page.Key{Path: path}
+	}
+	switch d.Statement.Body.(type) {
+	case *act.Enrolment, *act.RoleGrant, *act.Appointment, *act.Lift:
+		out.Pending = d.Done
+	}
+	mine := 0
+	for _, n := range d.Needs {
+		switch {
+		case n.Signed:
+		case n.Person == me:
+			if mine++; mine > 1 {
+				out.Others = append(out.Others, "enrolment.sign.own_key")
+			}
+		case n.Key.IsZero():
+			out.Others = append(out.Others, "enrolment.sign.other_staff")
+		default:
+			out.Others = append(out.Others, "enrolment.sign.other_key")
+		}
+	}
+	return out, nil
+}
+
+// confirm shows a person the act that was drawn up about her.
+func (w *site) confirm(rw http.ResponseWriter, r *http.Request) error {
+	d, person, _, err := w.confirming(r)
+	if err != nil {
+		return err
+	}
+	data, err := w.signPage(r, d, person, r.URL.Path, "", false)
+	if err != nil {
+		return err
+	}
+	p := web.Page{Template: "firmar", Title: "enrolment.confirm.title", Data: data}
+	if data.Mine {
+		return w.pages.RenderKey(rw, r, p)
+	}
+	return w.pages.Render(rw, r, p)
+}

@@ -1,0 +1,128 @@
+package enrolment
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"oruro.gob.bo/suti/enrolment/account"
+	"oruro.gob.bo/suti/enrolment/internal/page"
+	"oruro.gob.bo/suti/enrolment/passkey"
+	"oruro.gob.bo/suti/internal/act"
+	"oruro.gob.bo/suti/internal/identity"
+	"oruro.gob.bo/suti/internal/web"
+)
+
+func (w *site) own() {
+	w.handle("GET /cuenta/llaves", w.self(w.list))
+	w.handle("POST /cuenta/llaves/{key}/nombre", w.self(w.rename))
+	w.handle("POST /cuenta/llaves/{key}/quitar", w.fresh(w.remove))
+	w.handle("GET /cuenta/llaves/nueva", w.fresh(func(rw http.ResponseWriter, r *http.Request) error {
+		return w.render(rw, r, web.Page{Template: "llave", Title: "enrolment.keys.add", Back: "/cuenta/llaves", Data: page.Key{Path: "/cuenta/llaves/nueva", Create: true}})
+	}))
+	w.step("/cuenta/llaves/nueva", w.fresh, func(r *http.Request, _ answer) (passkey.Ceremony, error) {
+		p := who(r)
+		return w.cfg.Passkeys.BeginRegistration(r.Context(), passkey.Begin{Purpose: passkey.Enrol, Person: p.Person(), Binding: bindSession(r)}, p.Name())
+	}, w.added)
+	w.handle("GET /cuenta/llaves/acto/{draft}", w.fresh(w.ownDraft))
+	w.step("/cuenta/llaves/acto/{draft}", w.fresh, func(r *http.Request, _ answer) (passkey.Ceremony, error) {
+		return w.BeginSign(r.Context(), identity.ActID(r.PathValue("draft")), who(r).Person(), bindSession(r))
+	}, func(r *http.Request, a answer) (string, error) {
+		d, err := w.FinishSign(r.Context(), Answer{Draft: identity.ActID(r.PathValue("draft")), Person: who(r).Person(), Ceremony: a.ID, Binding: bindSession(r), Response: a.Response})
+		if d.Done {
+			return "/cuenta/llaves", err
+		}
+		return "/cuenta/llaves/acto/" + string(d.ID), err
+	})
+	w.handle("GET /cuenta/bloquear", w.self(func(rw http.ResponseWriter, r *http.Request) error {
+		return w.render(rw, r, web.Page{Template: "bloquear", Title: "enrolment.stop.title", Back: "/cuenta/llaves"})
+	}))
+	w.handle("POST /cuenta/bloquear", w.self(w.stop))
+}
+
+func (w *site) list(rw http.ResponseWriter, r *http.Request) error {
+	have, err := w.cfg.Passkeys.Credentials(r.Context(), who(r).Person())
+	if err != nil {
+		return err
+	}
+	out := []page.Passkey{}
+	for _, c := range have {
+		out = append(out, page.Passkey{ID: string(c.ID), Label: c.Label, State: "enrolment.keys.state_" + string(c.State), Active: c.State == passkey.Active || c.State == passkey.Suspended,
+			Synced: c.BackedUp, Created: c.CreatedAt, Used: c.UsedAt})
+	}
+	return w.render(rw, r, web.Page{Template: "llaves", Title: "enrolment.keys.title", Data: out})
+}
+
+func (w *site) rename(rw http.ResponseWriter, r *http.Request) error {
+	v, err := web.Form(r, maxForm)
+	if err != nil {
+		return err
+	}
+	err = w.cfg.Passkeys.Rename(r.Context(), who(r).Person(), identity.CredentialID(r.PathValue("key")), v.Get("nombre"))
+	if errors.Is(err, passkey.ErrUnknown) {
+		return web.NotFound(err)
+	}
+	if err != nil {
+		return err
+	}
+	return web.Redirect(rw, "/cuenta/llaves")
+}
+
+func (w *site) remove(rw http.ResponseWriter, r *http.Request) error {
+	d, err := w.EndKey(r.Context(), who(r).Person(), identity.CredentialID(r.PathValue("key")), "quitada")
+	if errors.Is(err, passkey.ErrUnknown) {
+		return web.NotFound(err)
+	}
+	if err != nil {
+		return err
+	}
+	if d.ID == "" {
+		return web.Redirect(rw, "/cuenta/llaves")
+	}
+	return web.Redirect(rw, "/cuenta/llaves/acto/"+string(d.ID))
+}
+
+// added stores a further passkey. Of somebody enrolled it counts for signing
+// once an earlier passkey and the new one have signed for it.
+func (w *site) added(r *http.Request, a answer) (string, error) {
+	me := who(r).Person()
+	c, err := w.cfg.Passkeys.FinishRegistration(r.Context(), a.ID, passkey.Enrol, bindSession(r), a.Response, a.Label)
+	if err != nil {
+		return "", err
+	}
+	d, err := w.AddKey(r.Context(), me, c.ID)
+	if errors.Is(err, act.ErrNotEnrolled) || errors.Is(err, ErrNoGenesis) {
+		return "/cuenta/llaves", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return "/cuenta/llaves/acto/" + string(d.ID), nil
+}
+
+func (w *site) ownDraft(rw http.ResponseWriter, r *http.Request) error {
+	me := who(r).Person()
+	d, err := w.Draft(r.Context(), identity.ActID(r.PathValue("draft")))
+	if err != nil {
+		return err
+	}
+	if d.Person != me || d.Author != me {
+		return ErrDraft
+	}
+	data, err := w.signPage(r, d, me, strings.TrimSuffix(r.URL.Path, "/"), "", true)
+	if err != nil {
+		return err
+	}
+	if data.Done {
+		data.Next = "/cuenta/llaves"
+	}
+	return w.render(rw, r, web.Page{Template: "firmar", Title: "enrolment.sign.title", Back: "/cuenta/llaves", Data: data})
+}
+
+func (w *site) stop(rw http.ResponseWriter, r *http.Request) error {
+	err := w.Stop(r.Context(), who(r).Person())
+	if err != nil && !errors.Is(err, account.ErrState) {
+		return err
+	}
+	return w.pages.Render(rw, r, web.Page{Template: "aviso", Title: "enrolment.stop.title", Data: page.Notice{Text: "enrolment.stop.done", Next: "/"}, Return: "/"})
+}

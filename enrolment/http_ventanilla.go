@@ -1,0 +1,434 @@
+package enrolment
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"oruro.gob.bo/suti/enrolment/account"
+	"oruro.gob.bo/suti/enrolment/internal/page"
+	"oruro.gob.bo/suti/enrolment/passkey"
+	"oruro.gob.bo/suti/internal/act"
+	"oruro.gob.bo/suti/internal/identity"
+	"oruro.gob.bo/suti/internal/web"
+)
+
+func (w *site) counter() {
+	route := func(pattern string, h web.HandlerFunc) { w.handle(pattern, w.staff(h)) }
+	route("GET /ventanilla", func(rw http.ResponseWriter, r *http.Request) error { return w.desk(rw, r, nil, nil) })
+	route("POST /ventanilla/abrir", w.openTicket)
+	route("GET /ventanilla/ticket/{ticket}", func(rw http.ResponseWriter, r *http.Request) error { return w.ticket(rw, r, nil, nil) })
+	route("POST /ventanilla/ticket/{ticket}/verificar", w.verify)
+	route("POST /ventanilla/ticket/{ticket}/soltar", w.release)
+	route("GET /ventanilla/ticket/{ticket}/tarjeta", func(rw http.ResponseWriter, r *http.Request) error { return w.askPassword(rw, r, nil) })
+	route("POST /ventanilla/ticket/{ticket}/tarjeta", w.printCard)
+	route("GET /ventanilla/acto/{draft}", w.draftPage)
+	w.step("/ventanilla/acto/{draft}", w.staff, func(r *http.Request, _ answer) (passkey.Ceremony, error) {
+		return w.BeginSign(r.Context(), identity.ActID(r.PathValue("draft")), who(r).Person(), bindSession(r))
+	}, func(r *http.Request, a answer) (string, error) {
+		d, err := w.FinishSign(r.Context(), Answer{Draft: identity.ActID(r.PathValue("draft")), Person: who(r).Person(), Ceremony: a.ID, Binding: bindSession(r), Response: a.Response})
+		return "/ventanilla/acto/" + string(d.ID), err
+	})
+	route("GET /ventanilla/aprobar", w.waitingPage)
+	route("GET /ventanilla/aprobar/{act}", w.approvalPage)
+	route("POST /ventanilla/aprobar/{act}", func(rw http.ResponseWriter, r *http.Request) error {
+		return drafted(rw)(w.Approve(r.Context(), who(r).Person(), identity.ActID(r.PathValue("act"))))
+	})
+	route("GET /ventanilla/nombrar", func(rw http.ResponseWriter, r *http.Request) error { return w.appointForm(rw, r, nil, nil) })
+	route("POST /ventanilla/nombrar", w.appoint)
+	route("GET /ventanilla/cargos", w.holders)
+	route("GET /ventanilla/cesar/{appointment}", func(rw http.ResponseWriter, r *http.Request) error { return w.endForm(rw, r, nil) })
+	route("POST /ventanilla/cesar/{appointment}", w.end)
+}
+
+// drafted leads to the page on which a draft is signed.
+func drafted(rw http.ResponseWriter) func(Draft, error) error {
+	return func(d Draft, err error) error {
+		if err != nil {
+			return err
+		}
+		return web.Redirect(rw, "/ventanilla/acto/"+string(d.ID))
+	}
+}
+
+// nav are the sections of the counter.
+func nav(current string) []web.NavItem {
+	items := []web.NavItem{{Path: "/ventanilla", Text: "enrolment.nav.counter"}, {Path: "/ventanilla/aprobar", Text: "enrolment.nav.approve"}, {Path: "/ventanilla/cargos", Text: "enrolment.nav.posts"}}
+	for i := range items {
+		items[i].Current = items[i].Path == current
+	}
+	return items
+}
+
+// ofStaff returns the roles of the person, or act.ErrRole if there are none.
+func (w *site) ofStaff(r *http.Request) (roles []StaffRole, registrar, admin bool, err error) {
+	roles, err = w.Roles(r.Context(), who(r).Person())
+	if err == nil && len(roles) == 0 {
+		err = act.ErrRole
+	}
+	for _, role := range roles {
+		registrar = registrar || role.Role == act.Registrar
+		admin = admin || role.Role == act.Administrator || role.Role == act.InstitutionAdmin
+	}
+	return roles, registrar, admin, err
+}
+
+func (w *site) desk(rw http.ResponseWriter, r *http.Request, v *web.Values, wrong []web.FieldError) error {
+	_, registrar, admin, err := w.ofStaff(r)
+	if err != nil {
+		return err
+	}
+	me := who(r).Person()
+	data := page.Counter{Registrar: registrar, Appoint: admin}
+	waiting, err := w.WaitingFor(r.Context(), me)
+	if err != nil {
+		return err
+	}
+	data.Approve = len(waiting)
+	held, err := w.TicketsInHand(r.Context(), me)
+	if err != nil {
+		return err
+	}
+	for _, t := range held {
+		p, err := w.cfg.Accounts.Profile(r.Context(), t.Person)
+		if err != nil {
+			return err
+		}
+		data.InHand = append(data.InHand, page.InHand{Path: "/ventanilla/ticket/" + t.ID, Name: p.Name.Full(), Until: t.LockedUntil})
+	}
+	p := web.Page{Template: "ventanilla", Title: "enrolment.counter.title", Nav: nav("/ventanilla"), Data: data, Values: v, Errors: wrong, Return: "/ventanilla"}
+	if len(wrong) > 0 {
+		p.Status = http.StatusUnprocessableEntity
+	}
+	return w.render(rw, r, p)
+}
+
+func (w *site) openTicket(rw http.ResponseWriter, r *http.Request) error {
+	v, err := web.Form(r, maxForm)
+	if err != nil {
+		return err
+	}
+	if err := w.limit(r.Context(), "ticket:"+string(who(r).Person()), codeRate); err != nil {
+		return err
+	}
+	t, err := w.OpenTicket(r.Context(), who(r).Person(), v.Get("codigo"))
+	for _, known := range []error{ErrTicketExpired, ErrTicketUsed, ErrTicketTaken, ErrTicket} {
+		if errors.Is(err, known) {
+			e := fault(err).(*web.Error) // a known error is a web.Error
+			return w.desk(rw, r, v, []web.FieldError{{Field: "codigo", Code: e.Code, Detail: e.Detail}})
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return web.Redirect(rw, "/ventanilla/ticket/"+t.ID)
+}
+
+func (w *site) ticket(rw http.ResponseWriter, r *http.Request, v *web.Values, wrong []web.FieldError) error {
+	t, p, err := w.TicketInHand(r.Context(), who(r).Person(), r.PathValue("ticket"))
+	if err != nil {
+		return err
+	}
+	keys, err := w.keysOf(r.Context(), t.Person)
+	if err != nil {
+		return err
+	}
+	path := "/ventanilla/ticket/" + t.ID
+	out := web.Page{Template: "ticket", Title: "enrolment.ticket.title", Nav: nav("/ventanilla"), Back: "/ventanilla", Values: v, Errors: wrong, Return: path,
+		Data: page.Ticket{Path: path, Rows: said(p), Until: t.LockedUntil, Passkey: len(keys) > 0, Card: t.Card}}
+	if len(wrong) > 0 {
+		out.Status = http.StatusUnprocessableEntity
+	}
+	return w.render(rw, r, out)
+}
+
+func (w *site) verify(rw http.ResponseWriter, r *http.Request) error {
+	v, err := web.Form(r, maxForm, web.Repeatable("verificado"))
+	if err != nil {
+		return err
+	}
+	in := Verification{Ticket: r.PathValue("ticket"), Confirmed: v.All("verificado")}
+	switch v.Get("nivel") {
+	case "N2":
+		in.Level = identity.N2
+	case "N3":
+		in.Level = identity.N3
+	default:
+		return w.ticket(rw, r, v, []web.FieldError{{Field: "nivel", Code: "missing", Detail: "enrolment.error.choose"}})
+	}
+	d, err := w.Verify(r.Context(), who(r).Person(), in)
+	var mismatch *MismatchError
+	if errors.As(err, &mismatch) {
+		return w.ticket(rw, r, v, []web.FieldError{{Field: "verificado", Code: "not_confirmed", Detail: "enrolment.error.confirm_all"}})
+	}
+	return drafted(rw)(d, err)
+}
+
+func (w *site) release(rw http.ResponseWriter, r *http.Request) error {
+	if err := w.ReleaseTicket(r.Context(), who(r).Person(), r.PathValue("ticket")); err != nil {
+		return err
+	}
+	return web.Redirect(rw, "/ventanilla")
+}
+
+func (w *site) askPassword(rw http.ResponseWriter, r *http.Request, wrong []web.FieldError) error {
+	t, _, err := w.TicketInHand(r.Context(), who(r).Person(), r.PathValue("ticket"))
+	if err != nil {
+		return err
+	}
+	path := "/ventanilla/ticket/" + t.ID
+	p := web.Page{Template: "clave", Title: "enrolment.card.title", Nav: nav("/ventanilla"), Back: path, Errors: wrong, Data: path, Return: path + "/tarjeta"}
+	if len(wrong) > 0 {
+		p.Status = http.StatusUnprocessableEntity
+	}
+	return w.render(rw, r, p)
+}
+
+func (w *site) printCard(rw http.ResponseWriter, r *http.Request) error {
+	v, err := web.Form(r, maxForm)
+	if err != nil {
+		return err
+	}
+	me, id := who(r).Person(), r.PathValue("ticket")
+	_, p, err := w.TicketInHand(r.Context(), me, id)
+	if err != nil {
+		return err
+	}
+	cells, err := w.IssueCard(r.Context(), me, id, v.Get("clave"))
+	if errors.Is(err, account.ErrPassword) {
+		return w.askPassword(rw, r, []web.FieldError{{Field: "clave", Code: "password", Detail: "enrolment.error.password"}})
+	}
+	if err != nil {
+		return err
+	}
+	card := web.CodeCardView{Holder: p.Name.Full(), Serial: id[len(id)-6:], Columns: []string{"+1", "+2", "+3", "+4"}}
+	for at := 0; at < len(cells); at += 4 {
+		row := web.CodeRow{Label: cells[at].Number}
+		for _, c := range cells[at:min(at+4, len(cells))] {
+			row.Cells = append(row.Cells, c.Code)
+		}
+		card.Rows = append(card.Rows, row)
+	}
+	return w.render(rw, r, web.Page{Template: "tarjeta", Title: "web.card.title", Secret: true, Data: page.PrintedCard{Card: card, Path: "/ventanilla/ticket/" + id}})
+}
+
+// draftPage shows a draft to one of those who sign it.
+func (w *site) draftPage(rw http.ResponseWriter, r *http.Request) error {
+	me := who(r).Person()
+	d, err := w.Draft(r.Context(), identity.ActID(r.PathValue("draft")))
+	if err != nil {
+		return err
+	}
+	mine := false
+	for _, n := range d.Needs {
+		mine = mine || n.Person == me
+	}
+	if !mine {
+		return ErrDraft
+	}
+	data, err := w.signPage(r, d, me, "/ventanilla/acto/"+string(d.ID), "/ventanilla", true)
+	if err != nil {
+		return err
+	}
+	return w.render(rw, r, web.Page{Template: "firmar", Title: "enrolment.sign.title", Nav: nav(""), Data: data})
+}
+
+func (w *site) waitingPage(rw http.ResponseWriter, r *http.Request) error {
+	if _, _, _, err := w.ofStaff(r); err != nil {
+		return err
+	}
+	list, err := w.WaitingFor(r.Context(), who(r).Person())
+	if err != nil {
+		return err
+	}
+	out := []page.Waiting{}
+	for _, a := range list {
+		item := page.Waiting{Path: "/ventanilla/aprobar/" + string(a.ID), Kind: kindText(a.Statement.Body.Kind()), At: a.Statement.At}
+		if a.Person != "" {
+			p, err := w.cfg.Accounts.Profile(r.Context(), a.Person)
+			if err != nil {
+				return err
+			}
+			item.Name = p.Name.Full()
+		}
+		out = append(out, item)
+	}
+	return w.render(rw, r, web.Page{Template: "aprobar", Title: "enrolment.approve.title", Nav: nav("/ventanilla/aprobar"), Data: out})
+}
+
+func (w *site) approvalPage(rw http.ResponseWriter, r *http.Request) error {
+	a, err := w.WaitingAct(r.Context(), who(r).Person(), identity.ActID(r.PathValue("act")))
+	if err != nil {
+		return err
+	}
+	rows, err := w.describe(r.Context(), r, a.Statement, true)
+	if err != nil {
+		return err
+	}
+	return w.render(rw, r, web.Page{Template: "aprobacion", Title: "enrolment.approve.title_one", Nav: nav("/ventanilla/aprobar"), Back: "/ventanilla/aprobar",
+		Data: page.Approval{Path: "/ventanilla/aprobar/" + string(a.ID), Rows: rows}})
+}
+
+// administered lists the institutions that the person administers.
+func (w *site) administered(r *http.Request) ([]identity.Institution, error) {
+	roles, _, admin, err := w.ofStaff(r)
+	if err != nil {
+		return nil, err
+	}
+	if !admin {
+		return nil, act.ErrRole
+	}
+	all, err := w.Institutions(r.Context())
+	var out []identity.Institution
+	for _, i := range all {
+		for _, role := range roles {
+			if role.Role == act.Administrator || role.Institution == i.ID {
+				out = append(out, i)
+				break
+			}
+		}
+	}
+	return out, err
+}
+
+func (w *site) appointForm(rw http.ResponseWriter, r *http.Request, v *web.Values, wrong []web.FieldError) error {
+	list, err := w.administered(r)
+	if err != nil {
+		return err
+	}
+	var data page.Appoint
+	for _, ins := range list {
+		posts, err := w.Posts(r.Context(), ins.ID)
+		if err != nil {
+			return err
+		}
+		for _, p := range posts {
+			o := web.OptionView{Value: string(p.ID), Text: p.Title + " – " + ins.Name, Checked: v != nil && v.Get("cargo") == string(p.ID)}
+			data.Posts = append(data.Posts, o)
+		}
+	}
+	p := web.Page{Template: "nombrar", Title: "enrolment.appoint.title", Nav: nav("/ventanilla/cargos"), Back: "/ventanilla", Data: data, Values: v, Errors: wrong, Return: "/ventanilla/nombrar"}
+	if len(wrong) > 0 {
+		p.Status = http.StatusUnprocessableEntity
+	}
+	return w.render(rw, r, p)
+}
+
+func (w *site) appoint(rw http.ResponseWriter, r *http.Request) error {
+	v, err := web.Form(r, maxForm)
+	if err != nil {
+		return err
+	}
+	var wrong []web.FieldError
+	miss := func(field, code, text string) {
+		wrong = append(wrong, web.FieldError{Field: field, Code: code, Detail: text})
+	}
+	in := AppointmentRequest{Post: identity.PostID(v.Get("cargo")), Kind: identity.AppointmentKind(v.Get("como")), LegalAct: v.Get("acto")}
+	doc, err := anyDocument(v.Get("documento"))
+	if err == nil {
+		in.Person, err = w.FindByDocument(r.Context(), doc)
+	}
+	switch {
+	case errors.Is(err, account.ErrUnknown), errors.Is(err, account.ErrDocument):
+		miss("documento", "unknown", "enrolment.error.document_unknown")
+	case err != nil:
+		return err
+	}
+	if in.Kind != identity.Titular && in.Kind != identity.Interim && in.Kind != identity.Deputing {
+		miss("como", "missing", "enrolment.error.choose")
+	}
+	if in.LegalAct == "" {
+		miss("acto", "missing", "enrolment.error.field")
+	}
+	if in.From, err = day0(v.Get("desde"), 0); err != nil {
+		miss("desde", "date", "enrolment.error.date")
+	}
+	if in.To, err = day0(v.Get("hasta"), 1); err != nil || in.Kind == identity.Deputing && in.To.IsZero() || !in.To.IsZero() && !in.To.After(in.From) {
+		miss("hasta", "date", "enrolment.error.date")
+	}
+	if len(wrong) > 0 {
+		return w.appointForm(rw, r, v, wrong)
+	}
+	d, err := w.Appoint(r.Context(), who(r).Person(), in)
+	if errors.Is(err, ErrInput) {
+		return w.appointForm(rw, r, v, []web.FieldError{{Field: "acto", Code: "input", Detail: "enrolment.error.field"}})
+	}
+	return drafted(rw)(d, err)
+}
+
+// anyDocument reads a document of whatever kind it can be.
+func anyDocument(s string) (doc identity.Document, err error) {
+	for _, kind := range []identity.DocumentType{identity.DocumentCI, identity.DocumentCIE, identity.DocumentPassport} {
+		if doc, err = account.ParseDocument(kind, s, ""); err == nil {
+			return doc, nil
+		}
+	}
+	return doc, err
+}
+
+// bolivia is the only zone of the country, without summer time.
+var bolivia = time.FixedZone("BOT", -4*60*60)
+
+// day0 reads a form's day as midnight in Bolivia, later by so many days; zero if empty.
+func day0(s string, later int) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.ParseInLocation(time.DateOnly, s, bolivia)
+	return t.AddDate(0, 0, later), err
+}
+
+func (w *site) holders(rw http.ResponseWriter, r *http.Request) error {
+	list, err := w.administered(r)
+	if err != nil {
+		return err
+	}
+	out := []page.Holder{}
+	for _, ins := range list {
+		held, err := w.AppointmentsIn(r.Context(), ins.ID)
+		if err != nil {
+			return err
+		}
+		for _, a := range held {
+			p, err := w.cfg.Accounts.Profile(r.Context(), a.Person)
+			if err != nil {
+				return err
+			}
+			out = append(out, page.Holder{Path: "/ventanilla/cesar/" + string(a.ID), Title: a.Title, Name: p.Name.Full(), Kind: "enrolment.kind." + string(a.Kind), From: a.From, LegalAct: a.LegalAct})
+		}
+	}
+	return w.render(rw, r, web.Page{Template: "cargos", Title: "enrolment.posts.title", Nav: nav("/ventanilla/cargos"), Data: out})
+}
+
+func (w *site) endForm(rw http.ResponseWriter, r *http.Request, wrong []web.FieldError) error {
+	a, err := w.Appointment(r.Context(), identity.AppointmentID(r.PathValue("appointment")))
+	if err != nil {
+		return err
+	}
+	if _, _, err := w.adminOf(r.Context(), who(r).Person(), a.Institution.ID); err != nil && who(r).Person() != a.Person {
+		return err
+	}
+	p, err := w.cfg.Accounts.Profile(r.Context(), a.Person)
+	if err != nil {
+		return err
+	}
+	out := web.Page{Template: "cesar", Title: "enrolment.end.title", Nav: nav("/ventanilla/cargos"), Back: "/ventanilla/cargos", Errors: wrong, Data: page.Approval{
+		Path: "/ventanilla/cesar/" + string(a.ID),
+		Rows: []web.RowView{{Key: "enrolment.fact.person", Value: p.Name.Full()}, {Key: "enrolment.fact.post", Value: a.Title}, {Key: "enrolment.fact.institution", Value: a.Institution.Name}, {Key: "enrolment.fact.legal_act", Value: a.LegalAct}},
+	}}
+	if len(wrong) > 0 {
+		out.Status = http.StatusUnprocessableEntity
+	}
+	return w.render(rw, r, out)
+}
+
+func (w *site) end(rw http.ResponseWriter, r *http.Request) error {
+	v, err := web.Form(r, maxForm)
+	if err != nil {
+		return err
+	}
+	if v.Get("motivo") == "" {
+		return w.endForm(rw, r, []web.FieldError{{Field: "motivo", Code: "missing", Detail: "enrolment.error.choose"}})
+	}
+	return drafted(rw)(w.EndAppointment(r.Context(), who(r).Person(), identity.AppointmentID(r.PathValue("appointment")), v.Get("motivo")))
+}

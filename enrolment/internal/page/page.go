@@ -1,0 +1,165 @@
+// Package page is enrolment's pages: registration, the counter, one's own
+// passkeys. A page is a struct of what it shows; every visible word goes through
+// i18n. Only enrolment imports it.
+package page
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"oruro.gob.bo/suti/internal/web"
+)
+
+//go:embed templates/*.html texts/*.json
+var files embed.FS
+
+// Texts returns the catalogue of this package.
+func Texts() fs.FS {
+	sub, err := fs.Sub(files, "texts")
+	if err != nil {
+		panic(err) // the embedded folder is named above
+	}
+	return sub
+}
+
+// Pages renders enrolment's pages.
+type Pages struct{ set *web.Set }
+
+// New parses the pages.
+func New(p *web.Pages) (*Pages, error) {
+	sub, err := fs.Sub(files, "templates")
+	if err != nil {
+		return nil, err
+	}
+	set, err := p.NewSet(sub)
+	if err != nil {
+		return nil, err
+	}
+	return &Pages{set}, nil
+}
+
+// Render shows a page without a passkey step.
+func (p *Pages) Render(w http.ResponseWriter, r *http.Request, page web.Page) error {
+	return p.set.Render(w, r, page)
+}
+
+// RenderKey shows a page with a passkey step.
+func (p *Pages) RenderKey(w http.ResponseWriter, r *http.Request, page web.Page) error {
+	if err := web.Relax(w, web.Policy{ConnectSelf: true}); err != nil {
+		return err
+	}
+	page.Scripts = []string{"llave.js"}
+	return p.set.Render(w, r, page)
+}
+
+// Hidden is a field that a form carries on.
+type Hidden struct{ Name, Value string }
+
+// Registration is one question of the registration; what was answered before
+// travels along.
+type Registration struct {
+	Step  int // 1 to 4
+	Carry []Hidden
+}
+
+// Key is a passkey step: a form whose options and finish are below a path.
+type Key struct {
+	Path   string // of the step
+	Create bool   // make a passkey; else use one
+	Skip   string // path of a form that goes on without; may be empty
+}
+
+// Ready is the end of the registration.
+type Ready struct {
+	Code    string
+	Expires time.Time
+	HasKey  bool
+}
+
+// Sign is an act to be signed.
+type Sign struct {
+	Key
+	Rows    []web.RowView
+	Mine    bool     // the person's own signature is missing
+	Others  []string // whose signatures are missing: keys of texts
+	Done    bool
+	Pending bool   // done, and waits for an approval
+	Next    string // where to go afterwards
+}
+
+// Counter is the counter's first page.
+type Counter struct {
+	Registrar bool
+	InHand    []InHand
+	Approve   int // acts that wait for this person
+	Appoint   bool
+}
+
+// InHand is a ticket in hand.
+type InHand struct {
+	Path, Name string
+	Until      time.Time
+}
+
+// Ticket is a ticket in hand with what its person said.
+type Ticket struct {
+	Path    string
+	Rows    []web.RowView
+	Until   time.Time
+	Passkey bool
+	Card    bool
+}
+
+// Waiting is an act that waits for an approval.
+type Waiting struct {
+	Path, Kind, Name string // Kind is a key
+	At               time.Time
+}
+
+// Approval is an act to be approved.
+type Approval struct {
+	Path string
+	Rows []web.RowView
+}
+
+// Appoint is the form of an appointment.
+type Appoint struct {
+	Posts []web.OptionView
+}
+
+// Holder is who holds a post.
+type Holder struct {
+	Path, Title, Name, Kind string // Kind is a key
+	From                    time.Time
+	LegalAct                string
+}
+
+// Passkey is one of a person's passkeys.
+type Passkey struct {
+	ID, Label, State string // State is a key
+	Active, Synced   bool
+	Created, Used    time.Time
+}
+
+// Date is a form's day, "2026-11-24", or "".
+func Date(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("%04d-%02d-%02d", t.Year(), int(t.Month()), t.Day())
+}
+
+// Notice is a page of one sentence.
+type Notice struct {
+	Text string // a key
+	Next string
+}
+
+// PrintedCard is a fresh code card.
+type PrintedCard struct {
+	Card web.CodeCardView
+	Path string // of the ticket
+}
