@@ -27,7 +27,8 @@ const backchannelEvent = "http://schemas.openid.net/event/backchannel-logout"
 
 // logoutRequest is a request of RP-Initiated Logout 1.0 §2, checked.
 type logoutRequest struct {
-	client *store.Client // nil: not proven
+	client *store.Client // nil: none named
+	proven bool          // a verified hint names the client
 	sid    string        // of the verified hint
 	back   string        // registered address to return to; "" for our own page
 }
@@ -47,18 +48,18 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) error {
 	} else if err != nil {
 		return err
 	}
-	s, err := p.session.Current(r)
-	if errors.Is(err, session.ErrNone) {
-		return p.loggedOut(w, r, lr)
-	} else if err != nil {
-		return err
-	}
-	ours, err := p.hintNames(r.Context(), lr, s)
+	rp, err := p.hinted(r.Context(), lr)
 	if err != nil {
 		return err
 	}
-	if !ours {
-		v := page.Logout{Params: q, Back: lr.back}
+	s, err := p.session.Held(r)
+	if errors.Is(err, session.ErrNone) {
+		return p.logoutElsewhere(w, r, lr, rp)
+	} else if err != nil {
+		return err
+	}
+	if rp == nil || rp.Session != s.ID {
+		v := page.Logout{Params: logoutParams(q), Back: lr.back}
 		if lr.client != nil {
 			v.App = lr.client.Name
 		}
@@ -71,13 +72,40 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) error {
 	return p.loggedOut(w, r, lr)
 }
 
+// logoutElsewhere answers a browser that holds no session. A proven client
+// leaves its own session, wherever that is; without proof nobody has asked and
+// nobody agreed to be sent away.
+func (p *Provider) logoutElsewhere(w http.ResponseWriter, r *http.Request, lr *logoutRequest, rp *store.RPSession) error {
+	if rp != nil {
+		if err := p.session.EndClient(r.Context(), rp); err != nil {
+			return err
+		}
+	}
+	if !lr.proven {
+		lr.back = ""
+	}
+	return p.loggedOut(w, r, lr)
+}
+
+// logoutParams are the parameters that the question carries on; others could
+// pass for the person's answer.
+func logoutParams(q url.Values) url.Values {
+	out := url.Values{}
+	for _, name := range []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state"} {
+		if q.Has(name) {
+			out.Set(name, q.Get(name))
+		}
+	}
+	return out
+}
+
 // logoutConfirmed takes the person's answer to the question.
 func (p *Provider) logoutConfirmed(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(r)
 	if err != nil {
 		return p.pages.Fault(w, r, oauth.InvalidRequest, "the form is malformed")
 	}
-	s, err := p.session.Current(r)
+	s, err := p.session.Held(r)
 	if err != nil && !errors.Is(err, session.ErrNone) {
 		return err
 	}
@@ -88,8 +116,11 @@ func (p *Provider) logoutConfirmed(w http.ResponseWriter, r *http.Request) error
 		session.Forget(w)
 	}
 	lr, err := p.logoutRequest(r, form)
-	if err != nil {
-		lr = &logoutRequest{}
+	var e *oauth.Error
+	if errors.As(err, &e) {
+		lr = &logoutRequest{} // left all the same; only there is nowhere to go on
+	} else if err != nil {
+		return err
 	}
 	if form.Get("decision") != "accept" {
 		http.Redirect(w, r, "/cuenta", http.StatusSeeOther)
@@ -108,7 +139,7 @@ func (p *Provider) logoutRequest(r *http.Request, q url.Values) (*logoutRequest,
 		if err != nil || clientID != "" && clientID != h.Aud {
 			return nil, oauth.Refuse(oauth.InvalidRequest, "id_token_hint is not an ID token of this provider for this client")
 		}
-		clientID, lr.sid = h.Aud, h.Sid
+		clientID, lr.sid, lr.proven = h.Aud, h.Sid, true
 		if lr.client, err = p.clientByID(r, clientID); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
@@ -139,10 +170,10 @@ func (p *Provider) logoutRequest(r *http.Request, q url.Values) (*logoutRequest,
 	return lr, nil
 }
 
-// hintNames reports whether the hint's session lies beneath the browser's.
-func (p *Provider) hintNames(ctx context.Context, lr *logoutRequest, s *store.Session) (bool, error) {
+// hinted returns the client session that the hint names, nil without one.
+func (p *Provider) hinted(ctx context.Context, lr *logoutRequest) (*store.RPSession, error) {
 	if lr.sid == "" {
-		return false, nil
+		return nil, nil
 	}
 	var rp *store.RPSession
 	err := p.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
@@ -150,9 +181,9 @@ func (p *Provider) hintNames(ctx context.Context, lr *logoutRequest, s *store.Se
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
+		return nil, nil
 	}
-	return err == nil && rp.Session == s.ID, err
+	return rp, err
 }
 
 func (p *Provider) loggedOut(w http.ResponseWriter, r *http.Request, lr *logoutRequest) error {

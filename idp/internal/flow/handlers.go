@@ -317,8 +317,12 @@ func (f *Flow) notMe(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return f.gone(w, r, err)
 	}
-	if st.session != nil {
-		if err := f.cfg.Session.End(r.Context(), st.session, "not-me"); err != nil {
+	s, err := f.cfg.Session.Held(r)
+	if err != nil && !errors.Is(err, session.ErrNone) {
+		return err
+	}
+	if s != nil {
+		if err := f.cfg.Session.End(r.Context(), s, "not-me"); err != nil {
 			return err
 		}
 		session.Forget(w)

@@ -166,7 +166,7 @@ type Consent struct {
 	App      string
 	Person   string
 	Action   string
-	Redirect string // where the form leads in the end
+	Redirect string  // where the form leads in the end
 	Seen     string  // names what the page shows; the answer brings it back
 	Scopes   []Scope // empty: only to confirm who enters
 }

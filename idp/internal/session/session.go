@@ -106,21 +106,50 @@ func (m *Manager) Current(r *http.Request) (*store.Session, error) {
 	return s, nil
 }
 
+// Held returns the session that the browser's cookie names unless it was ended:
+// also one that lapsed and so is no [Manager.Current] one. Leaving, and entering
+// as somebody else, end it with what lies beneath. ErrNone without one.
+func (m *Manager) Held(r *http.Request) (*store.Session, error) {
+	ck, err := r.Cookie(CookieName)
+	if err != nil || len(ck.Value) != 43 {
+		return nil, ErrNone
+	}
+	var s *store.Session
+	err = m.cfg.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
+		s, err = store.SessionHeld(tx, store.Hash("session", ck.Value))
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		err = ErrNone
+	}
+	return s, err
+}
+
 // Establish records an authentication: in the person's session of this browser,
-// or in a new one, after ending another person's. Either way the cookie is
-// fresh and the old one dead.
+// also if it was idle, or in a new one, after ending another person's. Either
+// way the cookie is fresh and the old one dead.
 func (m *Manager) Establish(w http.ResponseWriter, r *http.Request, a identity.Authentication, shared bool) (*store.Session, error) {
-	ctx, now := r.Context(), m.cfg.Now()
-	old, err := m.Current(r)
+	old, err := m.Held(r)
 	if err != nil && !errors.Is(err, ErrNone) {
 		return nil, err
 	}
-	if old != nil && (old.Person != a.Person || old.Epoch != a.Epoch || old.Shared != shared) {
-		if err := m.End(ctx, old, "replaced"); err != nil {
+	if old != nil && old.Person == a.Person && old.Epoch == a.Epoch && old.Shared == shared && m.cfg.Now().Before(old.ExpiresAt) {
+		s, err := m.record(w, r, old, a, shared)
+		if !errors.Is(err, store.ErrSpent) {
+			return s, err
+		} // it ended meanwhile: begin anew
+	}
+	if old != nil {
+		if err := m.End(r.Context(), old, "replaced"); err != nil {
 			return nil, err
 		}
-		old = nil
 	}
+	return m.record(w, r, nil, a, shared)
+}
+
+// record stores an authentication in the session, or in a new one if old is nil.
+func (m *Manager) record(w http.ResponseWriter, r *http.Request, old *store.Session, a identity.Authentication, shared bool) (*store.Session, error) {
+	ctx, now := r.Context(), m.cfg.Now()
 	entry, err := m.cfg.Audit.Prepare(ctx, audit.Entry{
 		Kind: "idp.authenticated", Subject: a.Person, Actor: string(a.Person), Outcome: "ok",
 		Payload: map[string]any{"method": a.Method, "credential": a.Credential, "user_verified": a.UserVerified, "device_bound": a.DeviceBound, "shared": shared, "device": device(r)},
@@ -131,19 +160,15 @@ func (m *Manager) Establish(w http.ResponseWriter, r *http.Request, a identity.A
 	secret, eventID := Random256(), identity.NewID("evt", now)
 	hash := store.Hash("session", secret)
 	s := old
-	var previous []byte
 	if s == nil {
 		s = fresh(a, shared, device(r), now)
-	} else {
-		ck, _ := r.Cookie(CookieName) // Current found the session by it
-		previous = store.Hash("session", ck.Value)
 	}
 	err = m.cfg.DB.Write(ctx, func(tx *db.Tx) error {
-		if previous == nil {
+		if old == nil {
 			if err := store.InsertSession(tx, s, hash); err != nil {
 				return err
 			}
-		} else if err := store.RotateSecret(tx, s.ID, previous, hash); err != nil {
+		} else if err := store.RotateSecret(tx, s.ID, hash, now); err != nil {
 			return err
 		}
 		if err := store.InsertEvent(tx, eventID, s.ID, a); err != nil {
@@ -259,6 +284,35 @@ func putNotice(tx *db.Tx, t store.BackchannelTarget, now time.Time) error {
 	return outbox.Put(tx, outbox.Message{ID: "bcl-" + t.SID, Topic: TopicBackchannel, Key: t.Client, Payload: raw, NotBefore: now})
 }
 
+// EndClient ends one client's session with its tokens, as that client asked
+// by a logout from a browser that holds no session. Ending twice is no error.
+func (m *Manager) EndClient(ctx context.Context, rp *store.RPSession) error {
+	var person identity.PersonID
+	if err := m.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		person, err = store.SIDOwner(tx, rp.SID)
+		return err
+	}); err != nil {
+		return err
+	}
+	entry, err := m.cfg.Audit.Prepare(ctx, audit.Entry{Kind: "idp.logout", Subject: person, Actor: rp.Client, Client: rp.Client, Object: rp.Session, Outcome: "ended", Payload: map[string]any{"why": "client"}})
+	if err != nil {
+		return err
+	}
+	now := m.cfg.Now()
+	err = m.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+		ended, err := store.EndRPSession(tx, rp.SID, "client", now)
+		if err != nil || !ended {
+			return err
+		}
+		_, err = m.cfg.Audit.Append(tx, entry)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return failpoint.Hit(failpoint.LogoutAfterCommit)
+}
+
 // EndPerson ends every session of a person whose epoch has moved on: the
 // consumer of subject changes. It is idempotent.
 func (m *Manager) EndPerson(ctx context.Context, person identity.PersonID, why string) error {
@@ -268,7 +322,7 @@ func (m *Manager) EndPerson(ctx context.Context, person identity.PersonID, why s
 	}
 	now := m.cfg.Now()
 	return m.cfg.DB.Write(ctx, func(tx *db.Tx) error {
-		ids, err := store.EndPersonSessions(tx, person, why, now)
+		ids, err := store.EndStaleSessions(tx, person, why, now)
 		if err != nil || len(ids) == 0 {
 			return err
 		}

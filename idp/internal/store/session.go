@@ -48,10 +48,11 @@ func SessionHeld(q db.Querier, secret []byte) (*Session, error) {
 }
 
 // RotateSecret gives a session another cookie and a new idle limit after its
-// person authenticated; the old cookie is dead at once. ErrSpent if another
-// call did so first, or the session ended or expired.
-func RotateSecret(tx *db.Tx, id string, old, fresh []byte, now time.Time) error {
-	n, err := tx.Exec(`UPDATE idp_session SET secret = $3, seen_at = $4 WHERE id = $1 AND secret = $2 AND ended_at IS NULL AND expires_at > $4`, id, old, fresh, db.Micros(now))
+// person authenticated in a browser that held it; every cookie before is dead at
+// once. Of several tabs at once the last has the living cookie. ErrSpent if the
+// session ended or expired.
+func RotateSecret(tx *db.Tx, id string, fresh []byte, now time.Time) error {
+	n, err := tx.Exec(`UPDATE idp_session SET secret = $2, seen_at = $3 WHERE id = $1 AND ended_at IS NULL AND expires_at > $3`, id, fresh, db.Micros(now))
 	if err == nil && n == 0 {
 		err = ErrSpent
 	}

@@ -274,7 +274,6 @@ func TestSingleUseOfEveryOtherThing(t *testing.T) {
 			"request_uri": func(tx *db.Tx) error { return store.ConsumePAR(tx, par, t0) },
 			"interaction": func(tx *db.Tx) error { return store.DecideInteraction(tx, inter, t0) },
 			"refresh":     func(tx *db.Tx) error { return store.UseRefresh(tx, refresh, tr.client, []byte("s"), t0) },
-			"secret":      func(tx *db.Tx) error { return store.RotateSecret(tx, tr.sess, tr.secret, store.Hash("session", "new"), t0) },
 		} {
 			var won atomic.Int64
 			dbtest.Contend(t, 24, func(int) {
