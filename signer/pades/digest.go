@@ -110,21 +110,26 @@ type hiddenScan struct {
 const objCarry = 32
 
 func (s *hiddenScan) Write(p []byte) (int, error) {
-	text, base := p, s.pos
 	if len(s.carry) > 0 {
-		text, base = slices.Concat(s.carry, p), s.pos-int64(len(s.carry))
+		joint := slices.Concat(s.carry, p[:min(len(p), objCarry)])
+		s.scan(joint, s.pos-int64(len(s.carry)))
 	}
+	s.scan(p, s.pos)
+	s.pos += int64(len(p))
+	s.carry = append(s.carry, p[max(0, len(p)-objCarry):]...)
+	s.carry = s.carry[max(0, len(s.carry)-objCarry):]
+	return len(p), nil
+}
+
+func (s *hiddenScan) scan(text []byte, base int64) {
 	for at := 0; ; {
 		i := bytes.Index(text[at:], []byte(" obj"))
 		if i < 0 {
-			break
+			return
 		}
 		at += i + 4
 		s.found(text[:at-4], base)
 	}
-	s.pos += int64(len(p))
-	s.carry = append(s.carry[:0], text[max(0, len(text)-objCarry):]...)
-	return len(p), nil
 }
 
 // found looks at the text before " obj".

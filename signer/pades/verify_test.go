@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
@@ -69,3 +70,5 @@ func TestVerifyOwnSignatures(t *testing.T) {
 		}
 	}
 }
+
+func isCanceled(err error) bool { return errors.Is(err, context.Canceled) }

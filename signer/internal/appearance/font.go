@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"strings"
+	"sync"
 
 	"golang.org/x/image/font/gofont/gobold"
 	"golang.org/x/image/font/gofont/goregular"
@@ -182,10 +183,18 @@ func tag(font []byte) string {
 	return string(out)
 }
 
+// writers keeps compressors, which are large, for the next stream.
+var writers sync.Pool
+
 func deflated(extra string, data []byte) Object {
 	var buf bytes.Buffer
-	w := zlib.NewWriter(&buf)
+	w, ok := writers.Get().(*zlib.Writer)
+	if !ok {
+		w = zlib.NewWriter(&buf)
+	}
+	w.Reset(&buf)
 	_, _ = w.Write(data) // a bytes.Buffer does not fail
 	_ = w.Close()
+	writers.Put(w)
 	return Object{Dict: strings.TrimSpace("<<"+extra) + " /Filter /FlateDecode>>", Data: buf.Bytes()}
 }

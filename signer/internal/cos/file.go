@@ -23,6 +23,7 @@ type File struct {
 	objstms  map[uint32]*objectStream
 	objOrder []uint32 // keys of objstms, oldest first
 	loading  bool     // an object stream is being read
+	cache    *cache   // shared by the revisions of a file
 	revs     []Revision
 	revsErr  error
 	revsDone bool
@@ -32,7 +33,7 @@ type File struct {
 // bytes. It returns an [*Error] if the file cannot be read in exactly one way,
 // or an error of r.
 func Open(r io.ReaderAt, size int64, lim Limits) (*File, error) {
-	f := &File{r: r, size: size, lim: lim.withDefaults(), inflated: new(int64), objstms: map[uint32]*objectStream{}}
+	f := &File{r: r, size: size, lim: lim.withDefaults(), inflated: new(int64), objstms: map[uint32]*objectStream{}, cache: newCache()}
 	if size > f.lim.FileSize {
 		return nil, refuse(ErrLimit, CodeSize, -1, "file of %d bytes, limit %d", size, f.lim.FileSize)
 	}

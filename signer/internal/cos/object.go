@@ -5,7 +5,8 @@ import (
 	"errors"
 )
 
-// Object is an indirect object as it is written.
+// Object is an indirect object as it is written. It is shared and must not be
+// changed.
 type Object struct {
 	Ref   Ref
 	Value Value
@@ -127,6 +128,9 @@ func (f *File) parseText(text []byte, pos int64, final bool) (raw []byte, v Valu
 
 // objectAt reads "N G obj … endobj" at off, where white space may precede it.
 func (f *File) objectAt(off int64) (*Object, error) {
+	if o := f.cache.get(off, f.size); o != nil {
+		return o, nil
+	}
 	text, err := f.bytesAt(off, 128)
 	if err != nil {
 		return nil, err
@@ -147,7 +151,11 @@ func (f *File) objectAt(off int64) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o, f.readEnd(o)
+	if err := f.readEnd(o); err != nil {
+		return nil, err
+	}
+	f.cache.put(off, o)
+	return o, nil
 }
 
 // readEnd reads what follows the value: endobj, or a stream.
