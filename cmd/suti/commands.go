@@ -7,6 +7,8 @@ func (c *cli) commands() []*cobra.Command {
 	return []*cobra.Command{
 		c.newSignCommand(), c.newVerifyCommand(), c.newPDFCommand(),
 		c.newLogCommand(),
+		c.newServeCommand(), c.newAdminCommand(), c.newHealthcheckCommand(), c.newConfigCommand(),
+		c.newKeyCommand(), c.newMigrateCommand(),
 		c.newVersionCommand(),
 	}
 }

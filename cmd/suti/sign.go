@@ -294,6 +294,8 @@ func (c *cli) tellSigned(f signFlags, s *pades.Signed, client *stamp.Client, cer
 // shortLevel is a level as the command line spells it.
 func shortLevel(l pades.Level) string { return strings.TrimPrefix(l.String(), "PAdES-") }
 
+func hexOf(b []byte) string { return hex.EncodeToString(b) }
+
 func hexSHA256(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -219,4 +220,15 @@ func (p *printer) linef(format string, args ...any) {
 	if p.err == nil {
 		_, p.err = fmt.Fprintln(p.w, printable(fmt.Sprintf(format, args...)))
 	}
+}
+
+// cells writes a line of a table.
+func (p *printer) cells(cells ...string) {
+	if p.err != nil {
+		return
+	}
+	for i, cell := range cells {
+		cells[i] = printable(cell)
+	}
+	_, p.err = fmt.Fprintln(p.w, strings.Join(cells, "\t"))
 }

@@ -15,6 +15,9 @@ import (
 	"oruro.gob.bo/suti/internal/web"
 )
 
+// nit is a Bolivian tax number.
+var nit = regexp.MustCompile(`^[0-9]{5,12}$`)
+
 var nodeName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
 // checker gathers faults of values that are well formed each.
@@ -163,6 +166,9 @@ func (k *checker) authority() {
 		if strings.TrimSpace(f.val) == "" {
 			k.fault(f.key, "it stands in every certificate", "is missing")
 		}
+	}
+	if c.Organization.NIT != "" && !nit.MatchString(c.Organization.NIT) {
+		k.fault("organization.nit", "it is 5 to 12 digits", "is no tax number")
 	}
 	if c.PolicyArc == "" {
 		k.fault("ca.policy_arc", "an arc 1.3.6.1.4.1.N is free of charge at IANA (Private Enterprise Numbers)", "is missing")

@@ -22,7 +22,7 @@ trusted_proxies = [
 ]
 [organization]
 name = "Gobierno \"de\" Oruro \u00d1"
-nit = "1020"
+nit = "1020255020"
 short_name = "GAD"
 [ca]
 policy_arc = "1.3.6.1.4.1.99999"
@@ -140,6 +140,7 @@ func TestRefusals(t *testing.T) {
 		"both addresses":    {"database.url=sqlite:x|database.url_file=y", "stands beside database.url"},
 		"genesis":           {"genesis_hash=abc", "is not 64 hexadecimal digits"},
 		"node":              {"node=Nodo 1", "is no name"},
+		"tax number":        {"organization.nit=12A", "organization.nit is no tax number"},
 		"long end":          {"listen.shutdown_limit=21s", "do not fit"},
 		"one address twice": {"listen.private=127.0.0.1:8080", "is the public listener's address"},
 		"level":             {"log.level=loud", "is none"},

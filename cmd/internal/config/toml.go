@@ -252,7 +252,6 @@ func (s *scanner) text() (string, bool) {
 func (s *scanner) escape(b *strings.Builder) bool {
 	s.pos++
 	c := s.peek()
-	s.pos++
 	switch c {
 	case '"', '\\':
 		b.WriteByte(c)
@@ -261,10 +260,10 @@ func (s *scanner) escape(b *strings.Builder) bool {
 	case 't':
 		b.WriteByte('\t')
 	case 'u':
-		if s.pos+4 > len(s.src) {
+		if s.pos+5 > len(s.src) {
 			return false
 		}
-		n, err := strconv.ParseUint(s.src[s.pos:s.pos+4], 16, 32)
+		n, err := strconv.ParseUint(s.src[s.pos+1:s.pos+5], 16, 32)
 		if err != nil || n == 0 || n >= 0xD800 && n <= 0xDFFF {
 			return false
 		}
@@ -273,6 +272,7 @@ func (s *scanner) escape(b *strings.Builder) bool {
 	default:
 		return false
 	}
+	s.pos++
 	return true
 }
 

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"oruro.gob.bo/suti/ca"
+	"oruro.gob.bo/suti/internal/audit"
+	"oruro.gob.bo/suti/internal/db"
+)
+
+// The admin socket speaks HTTP with JSON over a Unix socket that only the
+// server's own user can reach: who can connect may do all of it.
+const (
+	adminStatus = "/v1/status"
+	adminCRL    = "/v1/publish-crl"
+	adminLog    = "/v1/publish-log"
+)
+
+// listenAdmin takes the socket. One that a dead process left is removed; one
+// that answers is not.
+func listenAdmin(ctx context.Context, path string) (net.Listener, error) {
+	st, err := os.Lstat(path)
+	if err == nil {
+		if st.Mode()&fs.ModeSocket == 0 {
+			return nil, fmt.Errorf("%s exists and is no socket", path)
+		}
+		var d net.Dialer
+		if conn, err := d.DialContext(ctx, "unix", path); err == nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("another server answers on %s", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	return ln, nil
+}
+
+// serverStatus is what the admin socket tells of a server.
+type serverStatus struct {
+	Build       build             `json:"build"`
+	Started     time.Time         `json:"started"`
+	Node        string            `json:"node"`
+	PublicURL   string            `json:"public_url"`
+	Database    string            `json:"database"` // engine
+	Readiness   readiness         `json:"readiness"`
+	Genesis     string            `json:"genesis,omitempty"`
+	Log         logStatus         `json:"log"`
+	Authorities []authorityStatus `json:"authorities"`
+	Writes      db.Stats          `json:"writes"`
+}
+
+type logStatus struct {
+	Origin string `json:"origin,omitempty"`
+	Size   int64  `json:"size"`
+	Key    string `json:"vkey"`
+}
+
+type authorityStatus struct {
+	Name        string    `json:"name"`
+	Kind        string    `json:"kind"`
+	NotAfter    time.Time `json:"not_after"`
+	IssuesUntil time.Time `json:"issues_until"`
+}
+
+func (s *server) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+adminStatus, func(w http.ResponseWriter, r *http.Request) {
+		out, err := s.status(r.Context())
+		answer(w, out, err)
+	})
+	mux.HandleFunc("POST "+adminCRL, func(w http.ResponseWriter, r *http.Request) {
+		n, err := s.app.CA.PublishCRL(r.Context())
+		answer(w, map[string]int{"published": n}, err)
+	})
+	mux.HandleFunc("POST "+adminLog, func(w http.ResponseWriter, r *http.Request) {
+		n, err := s.app.Seq.Step(r.Context())
+		answer(w, map[string]int{"placed": n}, err)
+	})
+	return mux
+}
+
+// answer writes the outcome of an admin request.
+func answer(w http.ResponseWriter, v any, err error) {
+	switch {
+	case err == nil:
+		writeJSON(w, http.StatusOK, v)
+	case errors.Is(err, ca.ErrBusy), errors.Is(err, audit.ErrNotLeader):
+		writeJSON(w, http.StatusConflict, map[string]string{"error": err.Error()})
+	default:
+		writeJSON(w, http.StatusInternalServerError, map[string]string{"error": err.Error()})
+	}
+}
+
+func (s *server) status(ctx context.Context) (serverStatus, error) {
+	out := serverStatus{
+		Build: thisBuild(), Started: s.started, Node: s.cfg.Node, PublicURL: s.cfg.PublicURL, Database: s.app.DB.Engine().String(),
+		Readiness: s.readiness(ctx), Authorities: []authorityStatus{}, Writes: s.app.DB.Stats(), Log: logStatus{Key: s.app.Seq.VerifierKey()},
+	}
+	if hash, err := s.app.Enrolment.Genesis(ctx); err == nil {
+		out.Genesis = hex.EncodeToString(hash[:])
+	}
+	_, cp, err := s.app.Audit.Latest(ctx)
+	switch {
+	case err == nil:
+		out.Log.Origin, out.Log.Size = cp.Origin, cp.Size
+	case !errors.Is(err, audit.ErrPending):
+		return out, err
+	}
+	for _, a := range s.app.CA.Authorities() {
+		out.Authorities = append(out.Authorities, authorityStatus{Name: a.Slug, Kind: string(a.Kind), NotAfter: a.Certificate.NotAfter, IssuesUntil: a.IssuesUntil})
+	}
+	return out, nil
+}
+
+// adminFlags say which server a command talks to.
+type adminFlags struct {
+	config configFlags
+	socket string
+	json   bool
+}
+
+func (f *adminFlags) add(cmd *cobra.Command) {
+	f.config.add(cmd)
+	cmd.Flags().StringVar(&f.socket, "socket", "", "admin socket; default listen.admin_socket of the configuration")
+	cmd.Flags().BoolVar(&f.json, "json", false, "write JSON")
+}
+
+func (c *cli) newAdminCommand() *cobra.Command {
+	cmd := group("admin", "Talk to the running server on this machine", "Talk to the running server over its Unix socket, as the user that runs it.",
+		"  suti admin status --config suti.toml\n  suti admin publish-crl --config suti.toml")
+	for _, one := range []struct{ use, short, method, path string }{
+		{"status", "Tell how the server is", http.MethodGet, adminStatus},
+		{"publish-crl", "Publish the revocation lists that are due now", http.MethodPost, adminCRL},
+		{"publish-log", "Place waiting entries in the log and sign a checkpoint now", http.MethodPost, adminLog},
+	} {
+		var f adminFlags
+		sub := &cobra.Command{
+			Use: one.use, Short: one.short, Args: operands(0, 0, ""),
+			Example: "  suti admin " + one.use + " --config suti.toml\n  suti admin " + one.use + " --socket /run/suti/admin.sock --json",
+			RunE:    func(cmd *cobra.Command, _ []string) error { return c.askAdmin(cmd.Context(), f, one.method, one.path) },
+		}
+		f.add(sub)
+		cmd.AddCommand(sub)
+	}
+	return cmd
+}
+
+func (c *cli) askAdmin(ctx context.Context, f adminFlags, method, path string) error {
+	socket := f.socket
+	if socket == "" {
+		cfg, err := c.load(f.config)
+		if err != nil {
+			return err
+		}
+		socket = cfg.Listen.AdminSocket
+	}
+	body, err := callAdmin(ctx, socket, method, path)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		_, err := c.stdout.Write(body)
+		return err
+	}
+	if path == adminStatus {
+		return c.tellStatus(body)
+	}
+	var counts map[string]int
+	if err := json.Unmarshal(body, &counts); err != nil {
+		return failedf("", "the answer is not a server's: %w", err)
+	}
+	for what, n := range counts {
+		c.printf("%s: %d\n", what, n)
+	}
+	return nil
+}
+
+// callAdmin makes one request over the socket and returns the body of its answer.
+func callAdmin(ctx context.Context, socket, method, path string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}}}
+	req, err := http.NewRequestWithContext(ctx, method, "http://suti"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, failedf("is the server running, and are you the user that runs it?", "no answer on %s: %w", socket, err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	if err != nil {
+		return nil, failedf("", "read the answer: %w", err)
+	}
+	if res.StatusCode != http.StatusOK {
+		var e struct {
+			Error string `json:"error"`
+		}
+		_ = json.Unmarshal(body, &e) // the status is told in any case
+		return nil, failedf("", "the server answered %d: %s", res.StatusCode, printable(e.Error))
+	}
+	return body, nil
+}
+
+func (c *cli) tellStatus(body []byte) error {
+	var s serverStatus
+	if err := json.Unmarshal(body, &s); err != nil {
+		return failedf("", "the answer is not a server's: %w", err)
+	}
+	w := tabwriter.NewWriter(c.stdout, 0, 4, 2, ' ', 0)
+	p := &printer{w: w}
+	p.cells("address", s.PublicURL)
+	p.cells("node", s.Node)
+	p.cells("running since", s.Started.Format(time.RFC3339))
+	p.cells("ready", fmt.Sprint(s.Readiness.Ready))
+	p.cells("database", s.Database)
+	p.cells("genesis", s.Genesis)
+	p.cells("log", fmt.Sprintf("%s, %d entries", s.Log.Origin, s.Log.Size))
+	p.cells("log key", s.Log.Key)
+	for _, a := range s.Authorities {
+		p.cells("authority "+a.Name, "until "+a.NotAfter.Format(time.DateOnly))
+	}
+	return errors.Join(p.err, w.Flush())
+}
