@@ -1,6 +1,7 @@
 package idp
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"oruro.gob.bo/suti/idp/internal/oauth"
 	"oruro.gob.bo/suti/idp/internal/store"
 	"oruro.gob.bo/suti/internal/db"
+	"oruro.gob.bo/suti/internal/web"
 )
 
 // parPrefix begins the request_uri of a pushed request (RFC 9126 §2.2).
@@ -30,16 +32,11 @@ func parameters(r *http.Request) (url.Values, error) {
 	if len(r.URL.RawQuery) > maxForm {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "the query is too long")
 	}
-	q, err := url.ParseQuery(r.URL.RawQuery)
+	q, err := web.Query(r)
 	if err != nil {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "the query is malformed")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "the query is malformed or repeats a parameter")
 	}
-	for _, vs := range q {
-		if len(vs) > 1 {
-			return nil, oauth.Refuse(oauth.InvalidRequest, "a parameter is repeated")
-		}
-	}
-	return q, nil
+	return plainValues(q), nil
 }
 
 // authorize is the front door of a login (RFC 6749 §4.1.1). A request whose
@@ -56,6 +53,9 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	req, par, err := p.request(r, q, c)
+	if err == nil && r.Method == http.MethodPost {
+		return p.repeatAsGet(w, r, q, c, req, par)
+	}
 	var front *oauth.FrontError
 	switch {
 	case errors.As(err, &front) && front.Redirect:
@@ -66,6 +66,30 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return p.flow.Start(w, r, c, req, par)
+}
+
+// repeatAsGet keeps a posted request and lets the browser come for it with GET:
+// a form of another site carries none of our cookies, so that the session would
+// not be seen and the cookie of logins under way would be lost.
+func (p *Provider) repeatAsGet(w http.ResponseWriter, r *http.Request, q url.Values, c *store.Client, req *oauth.Request, par []byte) error {
+	uri := q.Get("request_uri")
+	if par == nil {
+		var err error
+		if uri, err = p.keep(r.Context(), c, req); err != nil {
+			return err
+		}
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, pathAuthorize+"?"+url.Values{"client_id": {c.ID}, "request_uri": {uri}}.Encode(), http.StatusSeeOther)
+	return nil
+}
+
+// keep stores a canonical request and returns its request_uri (RFC 9126 §2.2).
+func (p *Provider) keep(ctx context.Context, c *store.Client, req *oauth.Request) (string, error) {
+	uri, raw, now := parPrefix+random256(), req.Encode(), p.cfg.Now()
+	return uri, p.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+		return store.InsertPAR(tx, store.Hash("par", uri), c.ID, raw, now, now.Add(parLifetime))
+	})
 }
 
 // request returns the canonical request: the pushed one that request_uri names,
@@ -107,6 +131,9 @@ func (p *Provider) readHint(r *http.Request, c *store.Client, req *oauth.Request
 	if err != nil || hint.Aud != c.ID {
 		return &oauth.FrontError{Cause: oauth.Refuse(oauth.InvalidRequest, "id_token_hint is not an ID token of this client"), Redirect: true, Request: req}
 	}
+	if req.HintSubject != "" && req.HintSubject != hint.Sub {
+		return &oauth.FrontError{Cause: oauth.Refuse(oauth.InvalidRequest, "id_token_hint and claims name two people"), Redirect: true, Request: req}
+	}
 	req.HintSubject, req.IDTokenHint = hint.Sub, ""
 	return nil
 }
@@ -123,8 +150,7 @@ func (p *Provider) pushed(w http.ResponseWriter, r *http.Request) error {
 	if id := form.Get("client_id"); id != "" && id != c.ID {
 		return p.refuse(w, r, oauth.Refuse(oauth.InvalidRequest, "client_id is another client's"))
 	}
-	now := p.cfg.Now()
-	req, err := oauth.ParseRequest(form, c, now)
+	req, err := oauth.ParseRequest(form, c, p.cfg.Now())
 	if err == nil {
 		err = p.readHint(r, c, req)
 	}
@@ -134,11 +160,7 @@ func (p *Provider) pushed(w http.ResponseWriter, r *http.Request) error {
 	} else if err != nil {
 		return err
 	}
-	uri := parPrefix + random256()
-	raw := req.Encode()
-	err = p.cfg.DB.Write(r.Context(), func(tx *db.Tx) error {
-		return store.InsertPAR(tx, store.Hash("par", uri), c.ID, raw, now, now.Add(parLifetime))
-	})
+	uri, err := p.keep(r.Context(), c, req)
 	if err != nil {
 		return err
 	}

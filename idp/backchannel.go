@@ -13,6 +13,7 @@ import (
 	"oruro.gob.bo/suti/idp/internal/client"
 	"oruro.gob.bo/suti/idp/internal/oauth"
 	"oruro.gob.bo/suti/idp/internal/store"
+	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/web"
 )
 
@@ -44,11 +45,15 @@ func readForm(r *http.Request) (url.Values, error) {
 		e.Err = err
 		return nil, e
 	}
-	form := url.Values{}
+	return plainValues(v), nil
+}
+
+func plainValues(v *web.Values) url.Values {
+	out := url.Values{}
 	for _, name := range v.Names() {
-		form[name] = v.All(name)
+		out[name] = v.All(name)
 	}
-	return form, nil
+	return out
 }
 
 // refuse answers a protocol error as JSON (RFC 6749 §5.2); any other error is
@@ -56,6 +61,11 @@ func readForm(r *http.Request) (url.Values, error) {
 func (p *Provider) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 	var e *oauth.Error
 	if !errors.As(err, &e) {
+		for _, transient := range []error{db.ErrBusy, db.ErrUnavailable, db.ErrOutcomeUnknown, db.ErrDeadline, db.ErrStopped, db.ErrClosed} {
+			if errors.Is(err, transient) {
+				return web.Unavailable(err)
+			}
+		}
 		return err
 	}
 	p.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, "oauth request refused", slog.String("path", r.URL.Path), slog.String("code", e.Code), slog.Any("cause", e.Err))

@@ -178,7 +178,7 @@ func newWorld(t *testing.T, d *db.DB) *world {
 		Authenticator: w.people, Cards: w.people, Directory: w.people, Now: w.clock.Now,
 	}))(t)
 	site := must(web.New(web.Config{Public: must(web.ParsePublicURL(w.issuer))(t), Catalog: catalog, Pages: pages, Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})), Now: w.clock.Now}))(t)
-	browser := must(site.NewBrowserMux(web.BrowserConfig{InsecureCrossOriginBypass: []string{idp.AuthorizePost}}))(t)
+	browser := must(site.NewBrowserMux(web.BrowserConfig{InsecureCrossOriginBypass: []string{idp.AuthorizePost, idp.LogoutPost}}))(t)
 	protocol := site.NewProtocolMux()
 	w.p.Browser(browser)
 	w.p.Protocol(protocol)

@@ -72,6 +72,18 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) error {
 	return p.loggedOut(w, r, lr)
 }
 
+// logoutPosted repeats a posted request as a GET, with which the browser sends
+// its cookies whatever site it comes from.
+func (p *Provider) logoutPosted(w http.ResponseWriter, r *http.Request) error {
+	q, err := parameters(r)
+	if err != nil {
+		return p.flow.Fault(w, r, err)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, pathLogout+"?"+logoutParams(q).Encode(), http.StatusSeeOther)
+	return nil
+}
+
 // logoutElsewhere answers a browser that holds no session. A proven client
 // leaves its own session, wherever that is; without proof nobody has asked and
 // nobody agreed to be sent away.
@@ -214,8 +226,14 @@ func (p *Provider) BackchannelHandler(client Doer) (topic string, handle func(co
 		if err := json.Unmarshal(m.Payload, &n); err != nil {
 			return fmt.Errorf("idp: back-channel notice: %w", err)
 		}
-		now := p.cfg.Now()
-		token, err := p.keys.Sign(ctx, "ES256", "logout+jwt", map[string]any{
+		now, alg := p.cfg.Now(), ""
+		if err := p.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
+			alg, err = store.IDTokenAlg(tx, n.Client)
+			return err
+		}); err != nil {
+			return err
+		}
+		token, err := p.keys.Sign(ctx, alg, "logout+jwt", map[string]any{
 			"iss": p.cfg.Issuer, "aud": n.Client, "sub": n.Sub, "sid": n.SID, "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(), "jti": random256(),
 			"events": map[string]any{backchannelEvent: map[string]any{}},
 		})

@@ -143,6 +143,12 @@ func checkNames(c *store.Client, _ time.Time) error {
 		return bad("the name must have 1 to 200 bytes")
 	case identity.CheckID(identity.PrefixInstitution, string(c.Institution)) != nil:
 		return bad("the institution is unknown")
+	case c.Sector != string(c.Institution) && identity.CheckID(identity.PrefixInstitution, c.Sector) == nil:
+		return bad("the sector is another institution's")
+	case len(c.Sector) > 200:
+		return bad("the sector is too long")
+	case c.IDTokenAlg != "ES256" && (c.IDTokenAlg != "RS256" || c.Profile == oauth.ProfileFAPI2):
+		return bad("ID tokens are signed with ES256, or with RS256 outside gov-fapi2")
 	}
 	for _, s := range c.Scopes {
 		if !scopeRE.MatchString(s) {
@@ -244,7 +250,10 @@ func (p *Provider) ensureLocal(ctx context.Context) error {
 	})
 }
 
-// PersonBySubject returns whom a client knows by a pairwise subject.
+// ErrUnknownSubject reports a subject that a client does not know.
+var ErrUnknownSubject = errors.New("idp: unknown subject")
+
+// PersonBySubject returns whom a client knows by a pairwise subject, or ErrUnknownSubject.
 func (p *Provider) PersonBySubject(ctx context.Context, client, sub string) (identity.PersonID, error) {
 	var person identity.PersonID
 	err := p.cfg.DB.Read(ctx, func(tx *db.Tx) error {
@@ -255,5 +264,8 @@ func (p *Provider) PersonBySubject(ctx context.Context, client, sub string) (ide
 		person, err = store.PersonBySubject(tx, c.Sector, sub)
 		return err
 	})
+	if errors.Is(err, store.ErrNotFound) {
+		err = ErrUnknownSubject
+	}
 	return person, err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -266,7 +267,9 @@ func narrowed(asked string, granted []string) ([]string, error) {
 		if !in[s] {
 			return nil, oauth.Refuse(oauth.InvalidScope, "a scope was not granted before")
 		}
-		out = append(out, s)
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
 	}
 	return out, nil
 }
@@ -307,7 +310,16 @@ func (p *Provider) rotate(ctx context.Context, c *store.Client, value string, ro
 		return nil, err
 	}
 	t.RefreshToken, t.Refresh = string(successor), nil
-	return t, p.write(ctx, func(tx *db.Tx) error { return p.storeTokens(tx, t, entry) })
+	err = p.write(ctx, func(tx *db.Tx) error {
+		if _, _, alive, err := store.RefreshByHash(tx, row.Hash, now); err != nil || !alive {
+			return errors.Join(err, store.ErrSpent)
+		}
+		return p.storeTokens(tx, t, entry)
+	})
+	if errors.Is(err, store.ErrSpent) {
+		return nil, oauth.Refuse(oauth.InvalidGrant, "the refresh token has ended")
+	}
+	return t, err
 }
 
 // successorKey derives the key that seals a refresh token's successor from the

@@ -14,6 +14,7 @@ import (
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/failpoint"
 	"oruro.gob.bo/suti/internal/identity"
+	"oruro.gob.bo/suti/internal/web"
 )
 
 // access returns the live access token of that value, by one statement.
@@ -34,6 +35,9 @@ func (p *Provider) access(ctx context.Context, value string) (*store.Access, *st
 // bearer reads the token of RFC 6750 §2.1 or §2.2: the header, or the body of a
 // form post, not both.
 func bearer(r *http.Request) (string, error) {
+	if len(r.Header.Values("Authorization")) > 1 {
+		return "", oauth.Refuse(oauth.InvalidRequest, "the token was sent twice")
+	}
 	header := r.Header.Get("Authorization")
 	scheme, value, _ := strings.Cut(header, " ")
 	value = strings.TrimSpace(value)
@@ -191,31 +195,47 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 // end is durable; an unknown token is as good as revoked.
 func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) error {
 	form, c, err := p.authenticated(w, r)
-	if err != nil {
-		return p.refuse(w, r, err)
+	if err == nil && form.Get("token") == "" {
+		err = oauth.Refuse(oauth.InvalidRequest, "token is missing")
 	}
-	value := form.Get("token")
-	if value == "" {
-		return p.refuse(w, r, oauth.Refuse(oauth.InvalidRequest, "token is missing"))
+	if err == nil {
+		err = p.end(r.Context(), c, form)
 	}
-	if err := p.end(r.Context(), c, form); err != nil {
+	var e *oauth.Error
+	switch {
+	case errors.As(err, &e):
 		return p.refuse(w, r, err)
+	case err != nil:
+		return web.Unavailable(err) // the token may live on: the client must try again (RFC 7009 §2.2.1)
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
 
+// endFamily ends the grant of a refresh token of the client, also of one that
+// was rotated or has expired: its successors go with it.
+func (p *Provider) endFamily(ctx context.Context, c *store.Client, hash []byte) error {
+	var row *store.Refresh
+	var grant *store.Grant
+	err := p.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		row, grant, _, err = store.RefreshByHash(tx, hash, p.cfg.Now())
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) || err == nil && row.Client != c.ID {
+		return nil // unknown to this client
+	} else if err != nil {
+		return err
+	}
+	if err := p.revokeGrant(ctx, c, grant, "idp.token.revoked"); err != nil {
+		return err
+	}
+	return failpoint.Hit(failpoint.RevokeTokenCommitted)
+}
+
 func (p *Provider) end(ctx context.Context, c *store.Client, form url.Values) error {
 	value, now := form.Get("token"), p.cfg.Now()
 	if hash, ok := oauth.RefreshHash(value); ok {
-		_, grant, err := p.liveRefresh(ctx, c, hash)
-		var e *oauth.Error
-		if errors.As(err, &e) {
-			return nil // unknown, ended or another client's: nothing to end
-		} else if err != nil {
-			return err
-		}
-		return p.revokeGrant(ctx, c, grant, "idp.token.revoked")
+		return p.endFamily(ctx, c, hash)
 	}
 	hash, ok := oauth.AccessHash(value)
 	if !ok {

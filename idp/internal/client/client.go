@@ -72,6 +72,9 @@ func New(c Config) (*Authenticator, error) {
 // nothing and is returned by its client_id. The error wraps ErrAuthentication
 // unless the store failed.
 func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request, form url.Values) (*store.Client, error) {
+	if len(r.Header.Values("Authorization")) > 1 {
+		return nil, refuse("more than one Authorization header")
+	}
 	header := r.Header.Get("Authorization")
 	assertion := form.Get("client_assertion")
 	secret, posted := form["client_secret"]

@@ -94,6 +94,8 @@ func (f *Flow) show(w http.ResponseWriter, r *http.Request) error {
 		return f.complete(w, r, st, nil)
 	case stepConsent:
 		return f.cfg.Pages.Consent(w, r, f.consentView(st))
+	case stepOther:
+		return f.deny(w, r, st, oauth.Refuse(oauth.LoginRequired, "another person signed in"))
 	case stepUnmet:
 		return f.cfg.Pages.Unmet(w, r, page.Unmet{App: st.client.Name, Person: st.profile.Name.Full(), Action: PathPrefix + st.interaction.ID, Redirect: st.request.RedirectURI})
 	}

@@ -3,6 +3,8 @@ package flow
 import (
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"oruro.gob.bo/suti/idp/internal/oauth"
@@ -10,6 +12,7 @@ import (
 	"oruro.gob.bo/suti/idp/internal/store"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/failpoint"
+	"oruro.gob.bo/suti/internal/i18n"
 	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/internal/web"
 )
@@ -145,11 +148,27 @@ func (f *Flow) load(r *http.Request) (*state, error) {
 	if st.request, err = oauth.DecodeRequest(st.interaction.Request); err != nil {
 		return nil, err
 	}
+	speak(r, st.request.UILocales)
 	if err := f.attachSession(r, st); err != nil {
 		return nil, err
 	}
 	return st, f.assess(r.Context(), st)
 }
+
+// speak fixes the language that the application asks for, unless the person
+// chose one here.
+func speak(r *http.Request, locales []string) {
+	if _, err := r.Cookie(languageCookie); err == nil {
+		return
+	}
+	for _, tag := range slices.Backward(locales) { // the first one that is offered stands in the end
+		base, _, _ := strings.Cut(strings.ToLower(tag), "-")
+		web.SetLang(r, i18n.Lang(base))
+	}
+}
+
+// languageCookie is where the browser mux keeps a person's choice of language.
+const languageCookie = "__Host-idioma"
 
 func (f *Flow) attachSession(r *http.Request, st *state) error {
 	s, err := f.cfg.Session.Current(r)

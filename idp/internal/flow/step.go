@@ -20,6 +20,7 @@ const (
 	stepUp                  // authenticate again, as the same person, more strongly or more recently
 	stepConsent             // ask the person, naming who enters where and what leaves
 	stepUnmet               // the person cannot reach what the application insists on
+	stepOther               // somebody else signed in than the application asks for
 	stepDone                // answer the application
 )
 
@@ -80,7 +81,9 @@ func (f *Flow) assess(ctx context.Context, st *state) error {
 	}
 	switch {
 	case !same:
-		st.next = stepLogin
+		if st.next = stepLogin; during {
+			st.next = stepOther
+		}
 		return nil
 	case st.assurance.AuthTime.IsZero():
 		st.next = stepUp
@@ -91,6 +94,9 @@ func (f *Flow) assess(ctx context.Context, st *state) error {
 		if !reachable(st.profile.Level, st.request.EssentialACR) {
 			st.next = stepUnmet
 		}
+		return nil
+	case !during && !st.request.HasPrompt("none") && !meetsAny(st.assurance, st.request.ACRValues) && reachable(st.profile.Level, st.request.ACRValues):
+		st.next = stepUp // voluntary: asked once, then answered with what was reached
 		return nil
 	}
 	return f.assessConsent(ctx, st, during)

@@ -250,10 +250,13 @@ func (e *Engine) ClientCredentials(c *store.Client, scope string) (*Tokens, erro
 	if len(scope) > maxScope {
 		return nil, Refuse(InvalidScope, "scope is longer than %d bytes", maxScope)
 	}
-	scopes := strings.Fields(scope)
-	for _, s := range scopes {
+	var scopes []string
+	for s := range strings.FieldsSeq(scope) {
 		if !contains(c.Scopes, s) || personal(s) {
 			return nil, Refuse(InvalidScope, "a scope asked for is not granted to this client itself")
+		}
+		if !contains(scopes, s) {
+			scopes = append(scopes, s)
 		}
 	}
 	if len(scopes) == 0 {

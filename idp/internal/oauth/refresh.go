@@ -7,7 +7,7 @@ import (
 )
 
 // Refresh makes the tokens of a refresh (RFC 6749 §6): an access token for the
-// scopes, a new ID token where openid was granted (OpenID Connect Core 1.0
+// scopes, a new ID token where openid is among them (OpenID Connect Core 1.0
 // §12.2, without nonce) and, if rotate is set, the refresh token's successor in
 // the same family and with the same end.
 func (e *Engine) Refresh(ctx context.Context, c *store.Client, g *store.Grant, row *store.Refresh, scopes []string, rotate bool) (*Tokens, error) {
@@ -26,7 +26,7 @@ func (e *Engine) Refresh(ctx context.Context, c *store.Client, g *store.Grant, r
 		t.RefreshToken = bearer(refreshPrefix)
 		t.Refresh = e.refreshRow(t.RefreshToken, g.ID, c.ID, row.JKT, row.Generation+1, now, row.ExpiresAt)
 	}
-	if contains(g.Scopes, "openid") {
+	if contains(scopes, "openid") {
 		token, err := e.signIDToken(ctx, c, g, &Request{}, atHash(value))
 		if err != nil {
 			return nil, err

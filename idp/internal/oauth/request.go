@@ -49,7 +49,7 @@ type Request struct {
 	Claims       json.RawMessage `json:"claims,omitempty"`
 	LoginHint    string          `json:"login_hint,omitempty"`
 	IDTokenHint  string          `json:"id_token_hint,omitempty"`
-	HintSubject  string          `json:"hint_subject,omitempty"` // sub of the verified hint
+	HintSubject  string          `json:"hint_subject,omitempty"` // sub of the verified hint, or the one that claims asks for
 	UILocales    []string        `json:"ui_locales,omitempty"`
 	At           time.Time       `json:"at"` // when the request came
 }
@@ -209,6 +209,15 @@ func checkClaims(q url.Values, _ *store.Client, r *Request, _ time.Time) *Error 
 		return Refuse(InvalidRequest, "claims is not a JSON object")
 	}
 	r.Claims = json.RawMessage(raw)
+	var sub struct {
+		Value string `json:"value"`
+	}
+	if asked, ok := c.IDToken["sub"]; ok { // §5.5.1: nobody else may be answered about
+		if json.Unmarshal(asked, &sub) != nil || len(sub.Value) > maxSmall {
+			return Refuse(InvalidRequest, "claims asks for sub in a form that is not understood")
+		}
+		r.HintSubject = sub.Value
+	}
 	acr, ok := c.IDToken["acr"]
 	if !ok || string(acr) == "null" {
 		return nil
@@ -300,8 +309,11 @@ func loopback(uri string) (string, bool) {
 // native applications only; no fragment, user, wildcard or dot segment.
 func CheckRedirectURI(profile, uri string) *Error {
 	u, err := url.Parse(uri)
-	if err != nil || len(uri) > 2048 || strings.ContainsAny(uri, "\\ \t\r\n*") {
+	if err != nil || len(uri) > 2048 || strings.ContainsAny(uri, `\*"<>`) || strings.ContainsFunc(uri, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
 		return Refuse(InvalidRequest, "redirect URI is malformed")
+	}
+	if port, err := strconv.Atoi(u.Port()); strings.HasSuffix(u.Host, ":") || u.Port() != "" && (err != nil || port < 1 || port > 65535) {
+		return Refuse(InvalidRequest, "redirect URI has no such port")
 	}
 	switch {
 	case strings.Contains(uri, "#"):
@@ -310,7 +322,7 @@ func CheckRedirectURI(profile, uri string) *Error {
 		return Refuse(InvalidRequest, "redirect URI has a user part")
 	case strings.Contains(u.EscapedPath(), "/.."), strings.Contains(u.EscapedPath(), "/./"), strings.Contains(strings.ToLower(u.EscapedPath()), "%2e"):
 		return Refuse(InvalidRequest, "redirect URI has dot segments")
-	case u.Scheme == "https" && u.Host != "":
+	case u.Scheme == "https" && u.Hostname() != "":
 		return nil
 	case u.Scheme == "http" && slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname()):
 		return nil

@@ -66,6 +66,12 @@ func ClientByID(q db.Querier, id string) (*Client, error) {
 	return scanClient(q.QueryRow(`SELECT `+clientColumns+` FROM idp_client WHERE id = $1 AND disabled_at IS NULL`, id).Scan)
 }
 
+// IDTokenAlg returns the algorithm of a client's tokens, also of a disabled one.
+func IDTokenAlg(q db.Querier, id string) (alg string, err error) {
+	err = q.QueryRow(`SELECT id_token_alg FROM idp_client WHERE id = $1`, id).Scan(&alg)
+	return alg, notFound(err)
+}
+
 // Clients returns every client, disabled ones included, by id.
 func Clients(q db.Querier) ([]*Client, error) {
 	rows, err := q.Query(`SELECT ` + clientColumns + ` FROM idp_client ORDER BY id`)
