@@ -111,6 +111,27 @@ func TestInitIsIdempotent(t *testing.T) {
 	})
 }
 
+// TestInitAcrossSeconds starts an authority so slowly that its certificates
+// become valid in later seconds than the one it began in.
+func TestInitAcrossSeconds(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, lines(), func(t *testing.T, d *db.DB) {
+		w := open(t, d, begin(), "uno")
+		slow := w.cfg
+		slow.Now = func() time.Time {
+			w.clock.Add(300 * time.Millisecond)
+			return w.clock.Now()
+		}
+		c, err := ca.New(slow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Init(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestAddresses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, dbtest.Open(t, db.SQLite, lines()))

@@ -75,14 +75,14 @@ func (c *CA) ready(ctx context.Context) error {
 	return err
 }
 
-// provide makes what is missing or about to end.
+// provide makes what is missing or about to end. Each step reads the clock
+// afresh: what the step before it made may be valid from a later second on.
 func (c *CA) provide(ctx context.Context) error {
-	now := c.cfg.Now()
 	if err := c.provideRoot(ctx); err != nil {
 		return err
 	}
 	for _, k := range []profile.Kind{profile.Firma, profile.Servicios} {
-		if err := c.provideIssuing(ctx, k, now); err != nil {
+		if err := c.provideIssuing(ctx, k, c.cfg.Now()); err != nil {
 			return fmt.Errorf("issuing authority %s: %w", k, err)
 		}
 	}
@@ -90,11 +90,11 @@ func (c *CA) provide(ctx context.Context) error {
 		if a.Kind == profile.Root {
 			continue
 		}
-		if err := c.provideResponder(ctx, a, now); err != nil {
+		if err := c.provideResponder(ctx, a, c.cfg.Now()); err != nil {
 			return fmt.Errorf("OCSP responder of %s: %w", a.Slug, err)
 		}
 	}
-	if err := c.provideUnit(ctx, now); err != nil {
+	if err := c.provideUnit(ctx, c.cfg.Now()); err != nil {
 		return fmt.Errorf("time-stamping unit: %w", err)
 	}
 	return nil
