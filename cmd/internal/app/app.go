@@ -24,15 +24,16 @@ import (
 	"oruro.gob.bo/suti/internal/safehttp"
 	"oruro.gob.bo/suti/internal/subject"
 	"oruro.gob.bo/suti/internal/web"
+	"oruro.gob.bo/suti/signer"
 	"oruro.gob.bo/suti/signer/core"
 )
 
 // Lines returns every migration line of this program.
 func Lines() []db.Line {
-	return []db.Line{
+	return append([]db.Line{
 		subject.Migrations, outbox.Migrations, keystore.Migrations, audit.Migrations, blob.Migrations,
-		account.Migrations, passkey.Migrations, enrolment.Migrations, idp.Migrations, ca.Migrations, core.Migrations,
-	}
+		account.Migrations, passkey.Migrations, enrolment.Migrations, idp.Migrations, ca.Migrations,
+	}, signer.Migrations...)
 }
 
 // App is the whole service in one process.
@@ -46,6 +47,7 @@ type App struct {
 	Enrolment *enrolment.Service
 	CA        *ca.CA
 	Core      *core.Core
+	Signer    *signer.Service
 	IDP       *idp.Provider
 
 	outbox   *outbox.Worker
@@ -59,29 +61,26 @@ type App struct {
 
 // New opens everything, makes what is missing and wires the contexts. Nothing
 // runs in the background until Run.
-func New(ctx context.Context, c Config) (a *App, err error) {
+func New(ctx context.Context, c Config) (*App, error) {
 	bones, err := OpenBones(ctx, &c)
 	if err != nil {
 		return nil, err
 	}
-	a = &App{Bones: bones, Config: c}
-	defer func() {
-		if err != nil {
-			_ = a.Close() // the first error is the one to tell
-		}
-	}()
-	for _, step := range []func(context.Context) error{a.openSite, a.openEnrolment, a.openCA, a.openSigner, a.openIDP, a.openOutbox} {
+	a := &App{Bones: bones, Config: c}
+	for _, step := range []func(context.Context) error{a.openSite, a.openEnrolment, a.openCA, a.openIDP, a.openSigner, a.openOutbox} {
 		if err := step(ctx); err != nil {
-			return nil, err
+			return nil, errors.Join(err, a.Close())
 		}
 	}
-	a.routes()
+	if err := a.routes(); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
 	return a, nil
 }
 
 func (a *App) openSite(context.Context) error {
 	catalog, err := i18n.New(map[string]fs.FS{
-		"web": web.Texts(), "idp": idp.Texts(),
+		"web": web.Texts(), "idp": idp.Texts(), "enrolment": enrolment.Texts(), "signer": signer.Texts(),
 	})
 	if err != nil {
 		return err
@@ -98,7 +97,7 @@ func (a *App) openSite(context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if a.browser, err = a.Site.NewBrowserMux(web.BrowserConfig{InsecureCrossOriginBypass: []string{idp.AuthorizePost}}); err != nil {
+	if a.browser, err = a.Site.NewBrowserMux(web.BrowserConfig{InsecureCrossOriginBypass: []string{idp.AuthorizePost, idp.LogoutPost}}); err != nil {
 		return err
 	}
 	a.protocol, a.api = a.Site.NewProtocolMux(), a.Site.NewAPIMux()
@@ -162,9 +161,12 @@ func (a *App) backchannelHosts() []string {
 
 // routes mounts what every context serves. Further pages may be added by
 // Browser before Handler is called.
-func (a *App) routes() {
+func (a *App) routes() error {
 	a.IDP.Browser(a.browser)
 	a.IDP.Protocol(a.protocol)
+	a.Signer.RegisterBrowser(a.browser)
+	a.Signer.RegisterAPI(a.api)
+	return a.Enrolment.Routes(enrolment.WebConfig{Mux: a.browser, Pages: a.Pages, Auth: a.IDP, SignOut: "/salir", NotMe: "/salir"})
 }
 
 // Browser returns the mux of pages, to which demo and console add theirs before Handler.
@@ -199,8 +201,18 @@ func (a *App) Run(ctx context.Context) {
 	wg.Go(func() { a.outbox.Run(ctx) })
 	wg.Go(func() { a.Seq.Run(ctx) })
 	wg.Go(func() { a.CA.Run(ctx) })
+	wg.Go(func() { every(ctx, 5*time.Second, a.signerStep) })
 	wg.Go(func() { every(ctx, time.Minute, a.tidy) })
 	wg.Wait()
+}
+
+// signerStep expires requests and closes what a crash left open in signing and enrolment.
+func (a *App) signerStep(ctx context.Context) {
+	_, err1 := a.Signer.Step(ctx)
+	_, err2 := a.Enrolment.Recover(ctx)
+	if err := errors.Join(err1, err2); err != nil && ctx.Err() == nil {
+		a.Config.Logger.ErrorContext(ctx, "recovery failed", "error", err.Error())
+	}
 }
 
 // tidy removes what can no longer matter and carries out planned key changes.

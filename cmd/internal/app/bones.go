@@ -55,40 +55,42 @@ func (b *Bones) Close() error {
 }
 
 // OpenBones opens key file, database (migrating it), keystore, log and cache.
-func OpenBones(ctx context.Context, c *Config) (b *Bones, err error) {
+func OpenBones(ctx context.Context, c *Config) (*Bones, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	b = &Bones{}
-	defer func() {
-		if err != nil {
-			_ = b.Close() // the first error is the one to tell
-		}
-	}()
+	b := &Bones{}
+	if err := b.open(ctx, c); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+func (b *Bones) open(ctx context.Context, c *Config) (err error) {
 	if b.Node, err = openNode(c); err != nil {
-		return nil, err
+		return err
 	}
 	if b.DB, err = db.Open(ctx, db.Config{URL: c.DatabaseURL, Logger: c.Logger, Now: c.Now}); err != nil {
-		return nil, explain("open the database", "check the address and that the server runs", err)
+		return explain("open the database", "check the address and that the server runs", err)
 	}
 	if err := b.DB.Migrate(ctx, Lines()...); err != nil {
-		return nil, explain("migrate the database", "if it says that the schema is newer, use the newer program", err)
+		return explain("migrate the database", "if it says that the schema is newer, use the newer program", err)
 	}
 	keks := b.Node.KEKs()
 	if b.Keys, err = keystore.Open(ctx, keystore.Config{DB: b.DB, KEK: keks[0], MoreKEKs: keks[1:], Now: c.Now}); err != nil {
-		return nil, explain("open the keystore", "the key file must be this database's own", err)
+		return explain("open the keystore", "the key file must be this database's own", err)
 	}
 	if b.Audit, err = audit.New(audit.Config{DB: b.DB, Keys: b.Keys, Erased: keystore.ErrErased, Now: c.Now}); err != nil {
-		return nil, err
+		return err
 	}
 	if b.Blobs, err = blob.Open(blob.Config{DB: b.DB, Keys: b.Keys, Now: c.Now}); err != nil {
-		return nil, err
+		return err
 	}
 	if b.Cache, err = openCache(c); err != nil {
-		return nil, err
+		return err
 	}
 	b.Seq, err = openSequencer(ctx, c, b)
-	return b, err
+	return err
 }
 
 // openNode opens the key file; a demo makes it, with a passphrase of its own

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto"
+	"crypto/x509"
 
 	"oruro.gob.bo/suti/ca"
 	"oruro.gob.bo/suti/enrolment"
@@ -10,6 +11,7 @@ import (
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/cache"
 	"oruro.gob.bo/suti/internal/tsp"
+	"oruro.gob.bo/suti/signer"
 	"oruro.gob.bo/suti/signer/core"
 )
 
@@ -45,12 +47,29 @@ func (a *App) openSigner(context.Context) error {
 	if a.Config.Demo {
 		policy = core.AnyKey
 	}
-	var err error
+	c, err := a.Config, error(nil)
 	a.Core, err = core.New(core.Config{
 		DB: a.DB, Keys: a.Keys, Audit: a.Audit, Certifier: certifier{a.CA}, Timestamper: stamper{a.CA}, Hints: hints{a.Passkeys}, KeyPolicy: policy,
-		Logger: a.Config.Logger, Now: a.Config.Now,
+		Logger: c.Logger, Now: c.Now,
+	})
+	if err != nil {
+		return err
+	}
+	a.Signer, err = signer.New(signer.Config{
+		DB: a.DB, Blobs: a.Blobs, Audit: a.Audit, Core: a.Core, Directory: directory{a.Enrolment}, Subjects: clients{a.IDP}, API: clients{a.IDP}, Auth: a.IDP,
+		Pages: a.Pages, Public: a.Site.Public(), Verifier: signer.LocalVerifier{Roots: a.anchors, TimestampRoots: a.anchors, Now: c.Now}, Demo: c.Demo,
+		Logger: c.Logger, Now: c.Now,
 	})
 	return err
+}
+
+// anchors are the certificates that verification trusts: the department's roots.
+func (a *App) anchors() *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, r := range a.CA.Roots() {
+		pool.AddCert(r)
+	}
+	return pool
 }
 
 // stamper gives signatures the department's own time-stamps.

@@ -4,13 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 
 	"oruro.gob.bo/suti/ca"
+	"oruro.gob.bo/suti/enrolment"
 	"oruro.gob.bo/suti/enrolment/account"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/idp"
 	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/internal/outbox"
+	"oruro.gob.bo/suti/signer"
 	"oruro.gob.bo/suti/signer/core"
 )
 
@@ -124,9 +127,77 @@ func (a *App) subjectChanged(ctx context.Context, m outbox.Message) error {
 	if err != nil {
 		return errors.Join(outbox.ErrPermanent, err)
 	}
-	return a.IDP.EndPerson(ctx, person, cause)
+	return errors.Join(a.IDP.EndPerson(ctx, person, cause), a.Signer.OnSubjectChanged(ctx, person))
 }
 
 // certificateRevoked has nothing to end: the signing core asks the authority
 // for the status of a certificate each time it is to use its key.
 func (a *App) certificateRevoked(context.Context, outbox.Message) error { return nil }
+
+// directory gives the signer its Directory.
+type directory struct {
+	people *enrolment.Service
+}
+
+// unknown turns enrolment's words for "there is none" into the signer's.
+func unknown(err error) error {
+	for _, e := range []error{account.ErrUnknown, enrolment.ErrUnknown} {
+		if errors.Is(err, e) {
+			return errors.Join(signer.ErrUnknown, err)
+		}
+	}
+	return err
+}
+
+// Profile implements signer.Directory.
+func (d directory) Profile(ctx context.Context, person identity.PersonID) (identity.Profile, error) {
+	p, err := d.people.Profile(ctx, person)
+	return p, unknown(err)
+}
+
+// Appointment implements signer.Directory.
+func (d directory) Appointment(ctx context.Context, id identity.AppointmentID) (identity.Appointment, error) {
+	a, err := d.people.Appointment(ctx, id)
+	return a, unknown(err)
+}
+
+// FindByDocument implements signer.Directory.
+func (d directory) FindByDocument(ctx context.Context, doc identity.Document) (identity.PersonID, error) {
+	p, err := d.people.FindByDocument(ctx, doc)
+	return p, unknown(err)
+}
+
+// Institution implements signer.Directory.
+func (d directory) Institution(ctx context.Context, id identity.InstitutionID) (identity.Institution, error) {
+	all, err := d.people.Institutions(ctx)
+	if err != nil {
+		return identity.Institution{}, err
+	}
+	for _, i := range all {
+		if i.ID == id {
+			return i, nil
+		}
+	}
+	return identity.Institution{}, signer.ErrUnknown
+}
+
+// clients gives the signer its APIAuth and its Subjects.
+type clients struct{ idp *idp.Provider }
+
+// APIClient implements signer.APIAuth.
+func (c clients) APIClient(r *http.Request) (signer.APIClient, error) {
+	got, err := c.idp.APIClient(r)
+	if errors.Is(err, idp.ErrAPIToken) {
+		err = errors.Join(signer.ErrToken, err)
+	}
+	return signer.APIClient{ID: got.ID, Name: got.Name, Institution: got.Institution, Scopes: got.Scopes}, err
+}
+
+// PersonBySubject implements signer.Subjects.
+func (c clients) PersonBySubject(ctx context.Context, client, sub string) (identity.PersonID, error) {
+	p, err := c.idp.PersonBySubject(ctx, client, sub)
+	if errors.Is(err, idp.ErrUnknownSubject) {
+		err = errors.Join(signer.ErrUnknown, err)
+	}
+	return p, err
+}

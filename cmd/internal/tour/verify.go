@@ -38,7 +38,7 @@ func (t *Tour) verify(ctx context.Context) {
 			return "", err
 		}
 		report = &r.Signatures[len(r.Signatures)-1]
-		if report.Verdict != pades.Valid || report.Level.String() != "B-T" || !report.CoversFile || !report.Trusted {
+		if report.Verdict != pades.Valid || report.Level != pades.LevelBT || !report.CoversFile || !report.Trusted {
 			return "", fmt.Errorf("%s %s %s: %s", report.Verdict, report.Indication, report.SubIndication, report.Detail)
 		}
 		return fmt.Sprintf("%s, %s, nivel %s", report.Verdict, report.Indication, report.Level), nil
@@ -126,7 +126,7 @@ func (t *Tour) ask(ctx context.Context, b *browser, pdf []byte, want string) err
 		if !strings.HasSuffix(f.action, "/verificar") {
 			continue
 		}
-		if err := b.upload(ctx, f, "archivo", "firmado.pdf", bytes.NewReader(pdf)); err != nil {
+		if err := b.upload(ctx, f, "file", "firmado.pdf", bytes.NewReader(pdf)); err != nil {
 			return err
 		}
 		if !b.page.has(want) {
