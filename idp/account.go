@@ -3,11 +3,13 @@ package idp
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"oruro.gob.bo/suti/idp/internal/flow"
+	"oruro.gob.bo/suti/idp/internal/session"
 	"oruro.gob.bo/suti/idp/internal/store"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/identity"
@@ -75,6 +77,20 @@ func (p *Provider) EndSession(ctx context.Context, person identity.PersonID, id 
 // empty, in one transaction, and returns how many ended.
 func (p *Provider) EndOtherSessions(ctx context.Context, person identity.PersonID, keep string) (int, error) {
 	return p.session.EndOthers(ctx, person, keep)
+}
+
+// SignOut ends the session that the browser's cookie names, with everything
+// beneath it, and removes the cookie. Without a session only the cookie goes.
+func (p *Provider) SignOut(w http.ResponseWriter, r *http.Request) error {
+	s, err := p.session.Held(r)
+	if err == nil {
+		err = p.session.End(r.Context(), s, "logout")
+	}
+	if err != nil && !errors.Is(err, session.ErrNone) {
+		return err // the session may live on: do not say that it ended
+	}
+	session.Forget(w)
+	return nil
 }
 
 // Consents returns what the person allows each application now, by name.

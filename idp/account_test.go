@@ -3,8 +3,10 @@ package idp_test
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 
 	"oruro.gob.bo/suti/idp"
@@ -175,6 +177,40 @@ func TestPersonWithdrawsConsent(t *testing.T) {
 		a.tokens(br, who) // asked again, given again
 		if got := must(w.p.Consents(ctx, who))(w.t); len(got) != 2 {
 			w.t.Errorf("given again: %+v", got)
+		}
+	})
+}
+
+func TestSignOutEndsWhatTheCookieNames(t *testing.T) {
+	each(t, func(w *world) {
+		who := w.person(identity.N2)
+		a := w.register(idp.Client{ID: "app-a", Profile: idp.ProfileWeb})
+		br := w.browser()
+		tok := a.tokens(br, who)
+		out := func(cookies []*http.Cookie) *httptest.ResponseRecorder {
+			r := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, "/cuenta/salir", nil)
+			for _, c := range cookies {
+				r.AddCookie(c)
+			}
+			rec := httptest.NewRecorder()
+			if err := w.p.SignOut(rec, r); err != nil {
+				w.t.Fatal(err)
+			}
+			return rec
+		}
+		if rec := out(nil); !strings.Contains(rec.Header().Get("Set-Cookie"), "Max-Age=0") || w.entries("idp.logout", who) != 0 {
+			w.t.Errorf("without a session: %v", rec.Header())
+		}
+		at := must(url.Parse(w.issuer))(w.t)
+		if rec := out(br.jar.Cookies(at)); !strings.Contains(rec.Header().Get("Set-Cookie"), "__Host-suti-sesion=;") {
+			w.t.Errorf("cookie stays: %v", rec.Header())
+		}
+		if a.active(tok["access_token"]) || w.entries("idp.logout", who) != 1 {
+			w.t.Error("the session lives on")
+		}
+		out(br.jar.Cookies(at)) // again is no error
+		if w.entries("idp.logout", who) != 1 {
+			w.t.Error("ended twice")
 		}
 	})
 }
