@@ -321,23 +321,8 @@ func (g *rig) page(path string, p *coretest.Person, wantStatus int) string {
 func (g *rig) verify(pdf []byte, code string) string {
 	g.t.Helper()
 	var b bytes.Buffer
-	m := multipart.NewWriter(&b)
-	if pdf != nil {
-		w, err := m.CreateFormFile("file", "documento.pdf")
-		if err != nil {
-			g.t.Fatal(err)
-		}
-		if _, err := w.Write(pdf); err != nil {
-			g.t.Fatal(err)
-		}
-	}
-	if err := m.WriteField("code", code); err != nil {
-		g.t.Fatal(err)
-	}
-	if err := m.Close(); err != nil {
-		g.t.Fatal(err)
-	}
-	_, _, out := g.send("POST", "/verificar", "", m.FormDataContentType(), &b)
+	contentType := form(g.t, &b, pdf, "code", code)
+	_, _, out := g.send("POST", "/verificar", "", contentType, &b)
 	return string(out)
 }
 
@@ -371,3 +356,27 @@ func lacks(t testing.TB, text string, words ...string) {
 }
 
 func key(i int) string { return fmt.Sprintf("k-%d", i) }
+
+// form writes a multipart form with a file, unless it is nil, and fields.
+func form(t testing.TB, b *bytes.Buffer, pdf []byte, fields ...string) (contentType string) {
+	t.Helper()
+	m := multipart.NewWriter(b)
+	if pdf != nil {
+		w, err := m.CreateFormFile("file", "documento.pdf")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(pdf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := 0; i+1 < len(fields); i += 2 {
+		if err := m.WriteField(fields[i], fields[i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return m.FormDataContentType()
+}

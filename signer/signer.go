@@ -83,8 +83,8 @@ type Renderer interface {
 	Render(ctx context.Context, base io.ReaderAt, size int64, max int, put func(n, width, height int, png []byte) error) (total int, err error)
 }
 
-// Config configures [New]. Renderer, TempDir, Demo, MaxDocument, RefuseFindings,
-// Logger and Now have defaults; everything else is required.
+// Config configures [New]. Renderer, TempDir, SignOut, Demo, the limits,
+// RefuseFindings, Logger and Now have defaults; everything else is required.
 type Config struct {
 	DB        *db.DB
 	Blobs     *blob.Store
@@ -103,6 +103,8 @@ type Config struct {
 	Renderer Renderer
 	// TempDir holds uploads while they are verified, nameless; the system's by default.
 	TempDir string
+	// SignOut is the path to which "Salir" posts; none if empty.
+	SignOut string
 	// Demo says on seals that nothing here has legal value.
 	Demo bool
 	// MaxDocument bounds a document, in bytes; 100 MiB by default. MaxVerify bounds
@@ -163,7 +165,7 @@ func New(c Config) (*Service, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	pages, err := page.New(c.Pages)
+	pages, err := page.New(c.Pages, c.SignOut)
 	if err != nil {
 		return nil, err
 	}

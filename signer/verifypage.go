@@ -1,11 +1,14 @@
 package signer
 
 import (
+	"cmp"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"oruro.gob.bo/suti/internal/web"
 	"oruro.gob.bo/suti/signer/internal/page"
@@ -76,12 +79,23 @@ func (s *Service) resultView(v *Validation) page.Result {
 	for _, g := range v.Report.Signatures {
 		x := page.Signature{Verdict: verdictWord(g.Verdict), Proven: g.ProvenTime, Claimed: g.ClaimedTime, Level: g.Level.String(), Trusted: g.Trusted,
 			Internal: g.Trusted, Timestamp: g.Kind == "document-timestamp"}
-		if g.Signer != nil {
-			x.Signer, x.Issuer = g.Signer.Subject, g.Signer.Issuer
+		if g.Verdict == pades.Invalid { // what it claims is nobody's word
+			x.Claimed = time.Time{}
+		} else if g.Signer != nil {
+			x.Signer, x.Issuer = names(g.Signer)
 		}
 		out.Signatures = append(out.Signatures, x)
 	}
 	return out
+}
+
+// names returns the common names of a certificate's holder and issuer.
+func names(c *pades.Certificate) (holder, issuer string) {
+	x, err := x509.ParseCertificate(c.Raw)
+	if err != nil {
+		return c.Subject, c.Issuer
+	}
+	return cmp.Or(x.Subject.CommonName, c.Subject), cmp.Or(x.Issuer.CommonName, c.Issuer)
 }
 
 func verdictWord(v pades.Verdict) string {

@@ -25,10 +25,14 @@ func Texts() fs.FS {
 }
 
 // Pages renders the signer's pages.
-type Pages struct{ set *web.Set }
+type Pages struct {
+	set     *web.Set
+	signOut string
+}
 
-// New parses the pages.
-func New(p *web.Pages) (*Pages, error) {
+// New parses the pages. signOut is the path to which a form posts to end the
+// session; empty if there is none.
+func New(p *web.Pages, signOut string) (*Pages, error) {
 	sub, err := fs.Sub(files, "templates")
 	if err != nil {
 		return nil, err
@@ -37,17 +41,11 @@ func New(p *web.Pages) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pages{set}, nil
-}
-
-// Who is the signed-in person, for the line that names them.
-type Who struct {
-	Name   string
-	Return string
+	return &Pages{set, signOut}, nil
 }
 
 func (p *Pages) render(w http.ResponseWriter, r *http.Request, who string, page web.Page) error {
-	page.Person = who
+	page.Person, page.SignOut = who, p.signOut
 	return p.set.Render(w, r, page)
 }
 
