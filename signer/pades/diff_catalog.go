@@ -100,7 +100,7 @@ func (s *step) catalog() error {
 func (s *step) version(a, b cos.Value, catalog uint32) {
 	known := []string{"", "1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "2.0"}
 	old, now := slices.Index(known, a.Name()), slices.Index(known, b.Name())
-	if old < 0 || now < old || !b.IsNull() && now == 0 {
+	if !cos.Equal(a, b) && (old < 0 || now < old || !b.IsNull() && now == 0) {
 		s.forbid("content", catalog, "declared version changes")
 	}
 }
@@ -203,6 +203,9 @@ func (s *step) list(a, b cos.Value, role string, fresh map[uint32]bool, owners .
 		return nil
 	}
 	if s.changed[y.num] || s.added[y.num] {
+		if s.claimed[y.num] == role && x.num == y.num {
+			return nil // reached by way of its page already
+		}
 		s.claimOnly(y.num, role, owners...)
 	}
 	old, now := x.v.Elems(), y.v.Elems()

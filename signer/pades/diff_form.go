@@ -144,13 +144,13 @@ func (s *step) newSignatureField(f *cos.Field) error {
 
 // visible reports whether any widget of a field shows on a page.
 func (s *step) visible(f *cos.Field) (bool, error) {
-	const hidden, noView = 1 << 1, 1 << 5
+	const hidden = 1 << 1 // NoView is not enough: such a widget is printed
 	for _, w := range f.Widgets {
 		flags, err := s.b.Resolve(w.Value.Get("F"))
 		if err != nil {
 			return false, err
 		}
-		if n, _ := flags.Int(); n&(hidden|noView) != 0 {
+		if n, _ := flags.Int(); n&hidden != 0 {
 			continue
 		}
 		r, err := readRect(s.b, w.Value.Get("Rect"))

@@ -98,6 +98,7 @@ type Warning struct {
 const (
 	WarnHidden      = "hidden-objects"    // objects in the file that no cross-reference names
 	WarnUsageRights = "usage-rights"      // a signature of Adobe's that is not judged
+	WarnRemoved     = "removed-signature" // an earlier revision had a signature that is gone
 	WarnHybrid      = "hybrid"            // older viewers may see less
 	WarnNotPAdES    = "not-pades"         // an older kind of signature, or attributes PAdES forbids
 	WarnBER         = "ber"               // encoded less strictly than it should be

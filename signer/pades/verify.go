@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -89,7 +90,7 @@ func Verify(ctx context.Context, base io.ReaderAt, size int64, o VerifyOptions) 
 }
 
 // find locates the signatures.
-func (v *verifier) find(context.Context) error {
+func (v *verifier) find(ctx context.Context) error {
 	revs, err := v.f.Revisions()
 	if err != nil {
 		return err
@@ -106,6 +107,9 @@ func (v *verifier) find(context.Context) error {
 		}
 	}
 	for _, e := range all {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if e.dict == nil {
 			continue
 		}
@@ -126,7 +130,40 @@ func (v *verifier) find(context.Context) error {
 			}
 		}
 	}
+	if err := v.removed(ctx, len(revs), shared); err != nil {
+		return err
+	}
 	return v.notes()
+}
+
+// removed warns of signatures that an earlier revision had in its form. There
+// is nothing to verify about them: what is left is not signed by them.
+func (v *verifier) removed(ctx context.Context, revisions int, now map[cos.Ref]int) error {
+	told := map[cos.Ref]bool{}
+	for i := range revisions - 1 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		a, err := v.f.AtRevision(i)
+		if err != nil {
+			return err
+		}
+		all, _, err := signatureFields(a)
+		if err != nil {
+			var refused *RefusedError
+			if errors.As(refusal(err), &refused) {
+				continue // an old revision that does not read; the new one does
+			}
+			return err
+		}
+		for _, e := range all {
+			if e.dict != nil && e.dict.Ref.Num != 0 && now[e.dict.Ref] == 0 && !told[e.dict.Ref] {
+				told[e.dict.Ref] = true
+				v.report.Warnings = append(v.report.Warnings, Warning{WarnRemoved, fmt.Sprintf("revision %d had a signature that is gone", i+1)})
+			}
+		}
+	}
+	return nil
 }
 
 // notes gathers warnings about the whole file.

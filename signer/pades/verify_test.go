@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,6 +69,40 @@ func TestVerifyOwnSignatures(t *testing.T) {
 			if r.Signatures[1].Level != pades.LevelBB || r.Signatures[0].CoversFile || r.Signatures[0].Revision >= r.Signatures[1].Revision {
 				t.Errorf("%s: %+v", name, r.Signatures)
 			}
+		}
+	}
+}
+
+// Tagged documents get a tab order on the page: page and list of annotations
+// then change together.
+func TestVerifyTaggedPageWithIndirectAnnotations(t *testing.T) {
+	t.Parallel()
+	who := authority(t).signer(t, "Ana", nil)
+	for _, shape := range costest.Shapes() {
+		f := costest.SampleFile(costest.Options{Shape: shape, Form: true, IndirectAnnots: true, CatalogExtra: "/StructTreeRoot<<>>/MarkInfo<</Marked true>>"})
+		for i := range f.Objs {
+			f.Objs[i].Body = strings.Replace(f.Objs[i].Body, "/Tabs/R", "", 1)
+		}
+		one := sign(t, f.Bytes(), who, pades.Options{Field: "Firma"})
+		two := sign(t, one, who, pades.Options{})
+		wantVerdicts(t, shape.String(), verify(t, two), pades.ValidExtended, pades.Valid)
+		if !bytes.Contains(two[len(one):], []byte("/Tabs /S")) {
+			t.Errorf("%v: no tab order", shape)
+		}
+	}
+}
+
+func TestRemovedSignaturesAreTold(t *testing.T) {
+	t.Parallel()
+	who := authority(t).signer(t, "Ana", nil)
+	for _, shape := range costest.Shapes() {
+		w := &world{t: t, shape: shape, who: who, base: costest.Sample(costest.Options{Shape: shape, Form: true})}
+		w.file = sign(t, w.base, who, pades.Options{})
+		num, body, sig := w.field()
+		b := w.update(costest.Obj{Num: num, Body: w.swap(body, fmt.Sprintf("/V %d 0 R", sig), "")})
+		r := verify(t, sign(t, b, who, pades.Options{}))
+		if len(r.Signatures) != 1 || len(r.Warnings) == 0 || r.Warnings[0].Code != pades.WarnRemoved {
+			t.Errorf("%v: %d signatures, warnings %v", shape, len(r.Signatures), r.Warnings)
 		}
 	}
 }

@@ -186,6 +186,9 @@ func (p *preparation) newField() error {
 	if err != nil {
 		return &RefusedError{Code: CodePage, Detail: err.Error(), Err: err}
 	}
+	if page.Value.Get("Type").Name() != "Page" {
+		return refuse(CodePage, "page without /Type /Page")
+	}
 	rect, ap := "0 0 0 0", cos.Ref{}
 	if visible {
 		r, rotate, err := p.place(page)

@@ -154,6 +154,22 @@ func TestRevisions(t *testing.T) {
 	}
 }
 
+// Some writers let startxref and /Prev point to the white space before a section.
+func TestRevisionsWithSpaceBeforeTheSection(t *testing.T) {
+	t.Parallel()
+	base := costest.Sample(costest.Options{})
+	at := costest.StartXref(base)
+	base = bytes.Replace(base, fmt.Appendf(nil, "startxref\n%d\n", at), fmt.Appendf(nil, "startxref\n%d\n", at-1), 1)
+	f := open(t, base)
+	if f.StartXref() != int64(at-1) {
+		t.Errorf("StartXref is %d, want %d as written", f.StartXref(), at-1)
+	}
+	f = open(t, costest.Append(base, costest.Table, nil, costest.TrailerEntries(base)))
+	if revs, err := f.Revisions(); err != nil || len(revs) != 2 {
+		t.Errorf("%d revisions, %v", len(revs), err)
+	}
+}
+
 func TestStreamLengthMayBeIndirectButMustBeRight(t *testing.T) {
 	t.Parallel()
 	body := func(n int) []byte {

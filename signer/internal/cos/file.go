@@ -47,7 +47,7 @@ func Open(r io.ReaderAt, size int64, lim Limits) (*File, error) {
 	if err := f.readSections(off); err != nil {
 		return nil, err
 	}
-	f.startRef = f.sections[0].offset
+	f.startRef = f.sections[0].sought
 	for _, s := range f.sections {
 		if !s.trailer.Value.Get("Encrypt").IsNull() {
 			return nil, refuse(ErrEncrypted, CodeEncrypt, s.offset, "trailer has /Encrypt")
@@ -75,7 +75,8 @@ func (f *File) Trailer() Value { return f.sections[0].trailer.Value }
 // TrailerObject returns [File.Trailer] with its bytes.
 func (f *File) TrailerObject() *Object { return &f.sections[0].trailer }
 
-// StartXref returns the offset of the newest section.
+// StartXref returns where the newest section is sought: its offset, or that of
+// white space before it.
 func (f *File) StartXref() int64 { return f.startRef }
 
 // NewestIsStream reports whether the newest section is a cross-reference
