@@ -62,17 +62,12 @@ func (b *browser) subject() (string, error) {
 
 // logins is the second part: one login, two applications, one logout.
 func (t *Tour) logins(ctx context.Context) {
-	person, _ := t.demo.Person("ciudadana")
 	t.step("la ciudadana entra en la aplicación A con su llave de acceso", func() (string, error) {
-		var err error
-		if t.citizen, err = t.open("ciudadana"); err != nil {
-			return "", err
-		}
 		n, err := t.citizen.enter(ctx, t.demo.Bases[0]+"/mis-tramites")
 		if err != nil {
 			return "", err
 		}
-		if n != 1 || !t.citizen.page.has(person.Names) {
+		if n != 1 || !t.citizen.page.has(t.newcomer) {
 			return "", fmt.Errorf("%d ceremonies, then: %s", n, t.citizen.page.summary())
 		}
 		t.subjects[0], err = t.citizen.subject()

@@ -48,6 +48,7 @@ type Tour struct {
 	pdf       []byte // what is to be signed
 	artefacts map[string]string
 	citizen   *browser
+	newcomer  string // full name of the person enrolled
 	official  *browser
 	subjects  [2]string
 	signing   signing
