@@ -194,6 +194,8 @@ func (s *step) signing(f *cos.Field, visible, isNew bool) error {
 	case visible && c.rep.Indication != TotalPassed:
 		// Its seal may hide what was signed before.
 		s.allow(Unproven, "signature", f.Name, num, "visible signature of somebody who is not proven")
+	case visible:
+		s.allow(Extension, "signature", f.Name, num, "visible signature")
 	default:
 		s.allow(Extension, "signature", f.Name, num, "signature")
 	}
