@@ -195,7 +195,7 @@ func (s *Service) Finish(ctx context.Context, p web.Principal, id, activation st
 	if int64(party.Epoch) != p.Epoch() {
 		return r, refuse(CodeChanged, nil)
 	}
-	if at.State == "settled" { // nothing can come of it; the core knows the name of the refusal
+	if at.State == store.AttemptSettled { // nothing can come of it; the core knows the name of the refusal
 		_, err := s.cfg.Core.Activate(ctx, activation, as)
 		if err == nil {
 			err = errors.New("signer: a settled activation was used")
@@ -210,7 +210,7 @@ func (s *Service) Finish(ctx context.Context, p web.Principal, id, activation st
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer cancel()
 	_, cause := s.cfg.Core.Activate(ctx, activation, as)
-	if err := s.settle(ctx, activation); err != nil {
+	if err := s.settle(ctx, activation, true); err != nil {
 		return r, errors.Join(cause, err)
 	}
 	if r, err = s.store.Request(ctx, id); err != nil {
@@ -225,11 +225,12 @@ func (s *Service) Finish(ctx context.Context, p web.Principal, id, activation st
 // finishWithin bounds signing, stamping and storing.
 const finishWithin = 2 * time.Minute
 
-// settle brings a spent attempt to where the core's record says: released,
-// forgotten, open again, or left to the next call. It may run again.
-func (s *Service) settle(ctx context.Context, activation string) error {
+// settle brings an attempt to where the core's record says: released, closed, open
+// again, or left to the next step. called says that the caller has just called the
+// core; a step has not, and closes what is open only when no call can still come.
+func (s *Service) settle(ctx context.Context, activation string, called bool) error {
 	at, err := s.store.Attempt(ctx, activation)
-	if err != nil || at.State != "spent" {
+	if err != nil || at.State == store.AttemptSettled {
 		return err
 	}
 	res, err := s.cfg.Core.Result(ctx, activation)
@@ -238,9 +239,14 @@ func (s *Service) settle(ctx context.Context, activation string) error {
 	}
 	switch res.State {
 	case core.Open:
-		return s.store.Settle(ctx, activation, true)
+		if called {
+			return s.store.Unspend(ctx, activation)
+		}
+		if s.cfg.Now().Sub(at.CreatedAt) > core.MaxTerm+finishWithin {
+			return s.store.Settle(ctx, activation)
+		}
 	case core.Failed, core.Abandoned:
-		return s.store.Settle(ctx, activation, false)
+		return s.store.Settle(ctx, activation)
 	case core.Done:
 		return s.release(ctx, at, res)
 	}
@@ -279,7 +285,7 @@ func (s *Service) release(ctx context.Context, at store.Attempt, res *core.Resul
 	now, err := s.store.Request(ctx, at.Request)
 	if err == nil && now.State != store.Pending && now.Parties[at.Party].Activation != at.Activation {
 		s.cfg.Logger.WarnContext(ctx, "signature came after its request had ended", "request", r.ID, "activation", at.Activation)
-		return s.store.Settle(ctx, at.Activation, false)
+		return s.store.Settle(ctx, at.Activation)
 	}
 	return err
 }

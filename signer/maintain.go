@@ -28,7 +28,7 @@ func (s *Service) Step(ctx context.Context) (int, error) {
 	spent, err := s.store.Unsettled(ctx, now.Add(-settleAfter), stepBatch)
 	errs = append(errs, err)
 	for _, id := range spent {
-		errs = append(errs, s.settle(ctx, id))
+		errs = append(errs, s.settle(ctx, id, false))
 	}
 	late, err := s.store.Overdue(ctx, now, stepBatch)
 	errs = append(errs, err)

@@ -417,3 +417,74 @@ func TestLargeDocument(t *testing.T) {
 	status, _, raw := g.send("POST", "/api/v1/documents", appA, "application/pdf", bytes.NewReader(append(pdf, make([]byte, 10000)...)), "Idempotency-Key", "big")
 	g.wantProblem(status, raw, 413, "too_large")
 }
+
+// TestQuotedCode: a registered file that quotes another document's address is
+// still the registered document, unless somebody says that code is its own.
+func TestQuotedCode(t *testing.T) {
+	each(t, func(t *testing.T, g *rig) {
+		first := g.request("a", sample("a"), g.w.Citizen)
+		g.sign(first.ID, g.w.Citizen)
+		second := g.request("b", sample("vea http://localhost/verificar/"+first.VerificationCode+" ."), g.w.Official)
+		g.sign(second.ID, g.w.Official)
+		file := g.signed(g.status(second.ID))
+		var v signer.Validation
+		g.validate(file, "", &v)
+		if v.Standing != signer.StandsRegistered || v.Registered.Code != second.VerificationCode {
+			t.Errorf("quotes another: %+v", v)
+		}
+		g.validate(file, first.VerificationCode, &v)
+		if v.Standing != signer.StandsNotThat {
+			t.Errorf("another's code: %+v", v)
+		}
+		// A document that only private people signed shows neither title nor name.
+		page := g.page("/verificar/"+first.VerificationCode, nil, 200)
+		contains(t, page, "Título reservado", "Una persona, en su propio nombre")
+		lacks(t, page, "Resolución", "Pedro")
+	})
+}
+
+// TestRefusedThenApproved: refused answers, many at once with a good one, neither
+// spend the approval nor lose the signature.
+func TestRefusedThenApproved(t *testing.T) {
+	each(t, func(t *testing.T, g *rig) {
+		st := g.request("a", sample("a"), g.w.Official)
+		b := g.begin(st.ID, g.w.Official)
+		good := g.w.Official.Answer(t, b.Options)
+		bad := bytes.Replace(good, []byte(`"signature":"`), []byte(`"signature":"AAAA`), 1)
+		if bytes.Equal(good, bad) {
+			t.Fatal("the answer was not changed")
+		}
+		var won atomic.Int64
+		dbtest.Contend(t, 24, func(i int) {
+			answer := bad
+			if i == 11 {
+				answer = good
+			}
+			body, err := json.Marshal(map[string]any{"id": b.ID, "response": json.RawMessage(answer)})
+			if err != nil {
+				t.Error(err)
+			}
+			status, _, raw := g.send("POST", "/firmas/"+st.ID+"/aprobar", string(g.w.Official.ID()), "application/json", bytes.NewReader(body))
+			switch {
+			case status == 200:
+				won.Add(1)
+			case status != 403 && status != 409:
+				t.Errorf("%d %s", status, raw)
+			}
+		})
+		if s := g.status(st.ID); won.Load() != 1 || s.State != "completed" {
+			t.Errorf("%d approved, state %s", won.Load(), s.State)
+		}
+		declined := g.request("b", sample("b"), g.w.Official)
+		b = g.begin(declined.ID, g.w.Official)
+		for range 2 {
+			status := g.json("POST", "/firmas/"+declined.ID+"/aprobar", string(g.w.Official.ID()), map[string]any{"id": b.ID, "response": json.RawMessage(bad)}, nil)
+			if status != 403 {
+				t.Errorf("answer for another challenge: %d", status)
+			}
+		}
+		if status := g.json("POST", "/firmas/"+declined.ID+"/rechazar", string(g.w.Official.ID()), map[string]string{"reason": "No corresponde"}, nil); status != 200 {
+			t.Errorf("decline after refused answers: %d", status)
+		}
+	})
+}

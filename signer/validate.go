@@ -100,6 +100,8 @@ type Validation struct {
 	Report  *pades.Report `json:"report"`
 	Refusal string        `json:"refusal,omitempty"`
 	Tier    string        `json:"tier"`
+
+	found string // code whose address stands in the file
 }
 
 // Trustworthy reports whether every signature of the file holds and there is one.
@@ -139,9 +141,7 @@ func (s *Service) Validate(ctx context.Context, body io.Reader, code string) (*V
 	case err != nil:
 		return nil, fmt.Errorf("signer: verify: %w", err)
 	}
-	if code == "" {
-		code = found
-	}
+	v.found = found
 	return v, s.compare(ctx, v, code)
 }
 
@@ -216,7 +216,9 @@ func (c *codeScanner) find(b, mark []byte, read func([]byte) []byte) bool {
 	}
 }
 
-// compare says whether the file is what is registered.
+// compare says whether the file is what is registered. A code that a person typed
+// must be the file's own; one that merely stands in the file (which may quote
+// another document's) is looked at only if the file itself is not known.
 func (s *Service) compare(ctx context.Context, v *Validation, typed string) error {
 	raw, err := hex.DecodeString(v.SHA256)
 	if err != nil {
@@ -225,6 +227,13 @@ func (s *Service) compare(ctx context.Context, v *Validation, typed string) erro
 	known, err := s.store.ByFile(ctx, [32]byte(raw))
 	if err != nil {
 		return err
+	}
+	if typed == "" && len(known) == 0 {
+		if _, err := s.store.ByCode(ctx, v.found); err == nil {
+			typed = v.found
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
 	}
 	code, named := ParseCode(typed)
 	var byCode *store.Request

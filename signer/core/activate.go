@@ -85,6 +85,7 @@ func (c *Core) Activate(ctx context.Context, id string, a Assertion) (*Result, e
 		if err := c.spend(ctx, row, a); errors.Is(err, errMoved) {
 			continue
 		} else if err != nil {
+			c.recordRefusal(ctx, row, err)
 			return nil, err
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
@@ -92,6 +93,28 @@ func (c *Core) Activate(ctx context.Context, id string, a Assertion) (*Result, e
 		return c.perform(ctx, row)
 	}
 	return nil, db.ErrBusy
+}
+
+// recordRefusal keeps a trace of a refused approval, for the person to see. That it
+// could not be kept changes nothing for the caller.
+func (c *Core) recordRefusal(ctx context.Context, row *activation, cause error) {
+	code := CodeOf(cause)
+	if code == "" || code == CodeExpired {
+		return
+	}
+	entry, err := c.cfg.Audit.Prepare(ctx, audit.Entry{
+		Kind: "signer.refusal", Subject: row.person, Actor: "service:signer-core", Client: row.client, Institution: row.institution,
+		Outcome: audit.OutcomeRefused, Object: row.id, Payload: map[string]any{"request": row.request, "code": code},
+	})
+	if err == nil {
+		err = c.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+			_, err := c.cfg.Audit.Append(tx, entry)
+			return err
+		})
+	}
+	if err != nil {
+		c.cfg.Logger.ErrorContext(ctx, "refused approval not recorded", "activation", row.id, "error", err)
+	}
 }
 
 // spend judges everything and commits the intent.
@@ -132,6 +155,9 @@ func (c *Core) spend(ctx context.Context, row *activation, a Assertion) error {
 	}
 	row.cose, row.response, row.used, row.intent = grant.COSE, a.Response, now, entry.ID()
 	err = c.cfg.DB.Write(ctx, func(tx *db.Tx) error { return c.commitIntent(tx, row, snap.seq, grant.Key, verified.Counter(), entry) })
+	if CodeOf(err) == CodeCounter && c.cfg.Suspect != nil {
+		c.cfg.Suspect(ctx, row.person, grant.COSE)
+	}
 	if err != nil {
 		return err
 	}

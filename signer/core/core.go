@@ -103,6 +103,9 @@ type Config struct {
 	Least identity.Level
 	// Term is how long an activation may be used; default 5 minutes, at most 10.
 	Term time.Duration
+	// Suspect, if set, is told of a passkey whose counter did not rise, so that
+	// the registration service suspends it. It MUST return quickly.
+	Suspect func(ctx context.Context, person identity.PersonID, cose []byte)
 	// Zone is in which signing times are written; default UTC−4 (Bolivia).
 	Zone   *time.Location
 	Logger *slog.Logger
@@ -116,7 +119,8 @@ type Core struct {
 	acts   atomic.Pointer[snapshot]
 }
 
-const maxTerm = 10 * time.Minute
+// MaxTerm is the longest term of an activation.
+const MaxTerm = 10 * time.Minute
 
 // New checks the configuration.
 func New(c Config) (*Core, error) {
@@ -135,7 +139,7 @@ func New(c Config) (*Core, error) {
 	if c.Term == 0 {
 		c.Term = 5 * time.Minute
 	}
-	if c.Term < 0 || c.Term > maxTerm {
+	if c.Term < 0 || c.Term > MaxTerm {
 		return nil, errors.New("core: term of activations out of bounds")
 	}
 	if c.Zone == nil {

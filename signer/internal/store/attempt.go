@@ -14,13 +14,24 @@ import (
 type Attempt struct {
 	Activation, Request string
 	Party               int
-	State               string
+	State               AttemptState
+	CreatedAt           time.Time
 }
+
+// AttemptState is where an attempt is.
+type AttemptState string
+
+// The states of an attempt.
+const (
+	AttemptOpen    AttemptState = "open"
+	AttemptSpent   AttemptState = "spent" // a call to the core is under way, or a crash cut it off
+	AttemptSettled AttemptState = "settled"
+)
 
 // AddAttempt records an activation that a signer was offered.
 func (s *Store) AddAttempt(ctx context.Context, a Attempt, now time.Time) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec("INSERT INTO signer_attempt (activation, request, pos, state, created_at) VALUES ($1, $2, $3, 'open', $4)", a.Activation, a.Request, a.Party, db.Micros(now))
+		_, err := tx.Exec("INSERT INTO signer_attempt (activation, request, pos, state, calls, created_at) VALUES ($1, $2, $3, 'open', 0, $4)", a.Activation, a.Request, a.Party, db.Micros(now))
 		return err
 	})
 }
@@ -28,20 +39,22 @@ func (s *Store) AddAttempt(ctx context.Context, a Attempt, now time.Time) error 
 // Attempt returns an attempt, or ErrNotFound.
 func (s *Store) Attempt(ctx context.Context, activation string) (Attempt, error) {
 	a := Attempt{Activation: activation}
-	err := s.db.QueryRow(ctx, "SELECT request, pos, state FROM signer_attempt WHERE activation = $1", activation).Scan(&a.Request, &a.Party, &a.State)
+	var created int64
+	err := s.db.QueryRow(ctx, "SELECT request, pos, state, created_at FROM signer_attempt WHERE activation = $1", activation).Scan(&a.Request, &a.Party, &a.State, &created)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}
+	a.CreatedAt = db.Time(created)
 	return a, err
 }
 
-// Spend marks an attempt as handed to the core, while its request still awaits that
-// signer: ErrState otherwise. Marking it again is no error.
+// Spend counts a call to the core for an attempt, while its request still awaits
+// that signer: ErrState otherwise. Meanwhile the request cannot end.
 func (s *Store) Spend(ctx context.Context, a Attempt, now time.Time) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
 		n, err := tx.Exec("UPDATE signer_request SET turn = turn WHERE id = $1 AND state = 'pending' AND turn = $2 AND expires_at > $3", a.Request, a.Party, db.Micros(now))
 		if err == nil && n == 1 {
-			n, err = tx.Exec("UPDATE signer_attempt SET state = 'spent' WHERE activation = $1 AND request = $2 AND state <> 'settled'", a.Activation, a.Request)
+			n, err = tx.Exec("UPDATE signer_attempt SET state = 'spent', calls = calls + 1 WHERE activation = $1 AND request = $2 AND state <> 'settled'", a.Activation, a.Request)
 		}
 		if err != nil {
 			return err
@@ -53,15 +66,20 @@ func (s *Store) Spend(ctx context.Context, a Attempt, now time.Time) error {
 	})
 }
 
-// Settle closes a spent attempt from which nothing came, or opens it again if the
-// core refused it unused.
-func (s *Store) Settle(ctx context.Context, activation string, again bool) error {
-	to := "settled"
-	if again {
-		to = "open"
-	}
+// Unspend ends a call that the core refused without using the activation; when no
+// other call is under way, the attempt is open again.
+func (s *Store) Unspend(ctx context.Context, activation string) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec("UPDATE signer_attempt SET state = $2 WHERE activation = $1 AND state = 'spent'", activation, to)
+		_, err := tx.Exec(`UPDATE signer_attempt SET calls = calls - 1, state = CASE WHEN calls > 1 THEN state ELSE 'open' END
+			WHERE activation = $1 AND state = 'spent'`, activation)
+		return err
+	})
+}
+
+// Settle closes an attempt from which nothing can come.
+func (s *Store) Settle(ctx context.Context, activation string) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec("UPDATE signer_attempt SET state = 'settled' WHERE activation = $1", activation)
 		return err
 	})
 }
@@ -82,7 +100,7 @@ type File struct {
 // request ended meanwhile.
 func (s *Store) Release(ctx context.Context, a Attempt, files []File, now time.Time, entry *audit.Prepared) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec("UPDATE signer_attempt SET state = 'settled' WHERE activation = $1 AND state = 'spent'", a.Activation)
+		n, err := tx.Exec("UPDATE signer_attempt SET state = 'settled' WHERE activation = $1 AND state <> 'settled'", a.Activation)
 		if err != nil {
 			return err
 		}

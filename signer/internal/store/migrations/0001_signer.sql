@@ -61,13 +61,14 @@ CREATE TABLE signer_party (
 );
 CREATE INDEX signer_party_person ON signer_party (person, state);
 
--- Activations asked of the core. A spent one is settled once its result is in the
--- request.
+-- Activations asked of the core. One is spent while calls to the core are under
+-- way, which are counted, and settled once its result is in the request or none can come.
 CREATE TABLE signer_attempt (
     activation TEXT   PRIMARY KEY,
     request    TEXT   NOT NULL REFERENCES signer_request (id),
     pos        BIGINT NOT NULL,
     state      TEXT   NOT NULL CHECK (state IN ('open', 'spent', 'settled')),
+    calls      BIGINT NOT NULL,
     created_at BIGINT NOT NULL
 );
 CREATE INDEX signer_attempt_spent ON signer_attempt (created_at) WHERE state = 'spent';
