@@ -5,8 +5,10 @@ package client
 
 import (
 	"context"
+	"crypto"
 	"crypto/hmac"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -16,6 +18,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -190,13 +193,9 @@ func (a *Authenticator) assertion(ctx context.Context, token string, form url.Va
 	if token == "" || len(token) > maxAssertion {
 		return nil, refuse("no assertion, or one too long")
 	}
-	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.PS256, jose.EdDSA})
-	if err != nil || len(jws.Signatures) != 1 {
-		return nil, refuse("assertion is no JWS of ES256, PS256 or EdDSA")
-	}
-	var claims assertionClaims
-	if err := json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &claims); err != nil {
-		return nil, refuse("assertion's claims")
+	jws, claims, err := parseAssertion(token)
+	if err != nil {
+		return nil, err
 	}
 	if id := form.Get("client_id"); id != "" && id != claims.Sub {
 		return nil, refuse("two client ids")
@@ -208,7 +207,7 @@ func (a *Authenticator) assertion(ctx context.Context, token string, form url.Va
 	if c.AuthMethod != "private_key_jwt" {
 		return nil, refuse("method is not the client's")
 	}
-	if err := verifyWith(c.JWKS, jws); err != nil {
+	if err := verifyWith(c.JWKS, jws, token); err != nil {
 		return nil, err
 	}
 	now := a.cfg.Now()
@@ -271,7 +270,7 @@ func (c *assertionClaims) check(now time.Time, audiences []string) error {
 
 // verifyWith checks the signature with the one registered key that kid names,
 // or with the only key that fits. The header's own jwk, jku and x5c are never used.
-func verifyWith(set string, jws *jose.JSONWebSignature) error {
+func verifyWith(set string, jws *jose.JSONWebSignature, token string) error {
 	keys, err := parseSet(set)
 	if err != nil {
 		return err
@@ -288,6 +287,16 @@ func verifyWith(set string, jws *jose.JSONWebSignature) error {
 	}
 	if _, err := jws.Verify(candidates[0].Key); err != nil {
 		return refuse("assertion's signature")
+	}
+	pub, ok := candidates[0].Key.(*rsa.PublicKey)
+	if !ok {
+		return nil
+	}
+	// RFC 7518 §3.5: the salt has the size of the hash.
+	digest := sha256.Sum256([]byte(token[:strings.LastIndexByte(token, '.')]))
+	opts := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+	if rsa.VerifyPSS(pub, crypto.SHA256, digest[:], jws.Signatures[0].Signature, opts) != nil {
+		return refuse("assertion's salt")
 	}
 	return nil
 }
