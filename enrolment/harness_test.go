@@ -26,7 +26,7 @@ import (
 	"oruro.gob.bo/suti/internal/subject"
 )
 
-const origin = "http://localhost:8080"
+const defaultOrigin = "http://localhost:8080"
 
 var t0 = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
@@ -78,6 +78,7 @@ func (c *core) AcceptAct(_ context.Context, raw []byte) error {
 
 type harness struct {
 	t        *testing.T
+	origin   string
 	d        *db.DB
 	clock    *clock
 	accounts *account.Service
@@ -110,9 +111,11 @@ func each(t *testing.T, fn func(h *harness)) {
 	dbtest.Each(t, lines(), func(t *testing.T, d *db.DB) { fn(newHarness(t, d)) })
 }
 
-func newHarness(t *testing.T, d *db.DB) *harness {
+func newHarness(t *testing.T, d *db.DB) *harness { return newHarnessAt(t, d, defaultOrigin) }
+
+func newHarnessAt(t *testing.T, d *db.DB, origin string) *harness {
 	t.Helper()
-	h := &harness{t: t, d: d, clock: &clock{t: t0}, core: &core{}}
+	h := &harness{t: t, origin: origin, d: d, clock: &clock{t: t0}, core: &core{}}
 	var err error
 	if h.store, err = keystore.Open(t.Context(), keystore.Config{DB: d, KEK: envelope.NewKey(), Now: h.clock.Now}); err != nil {
 		t.Fatal(err)
@@ -124,7 +127,7 @@ func newHarness(t *testing.T, d *db.DB) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.keys, err = passkey.New(passkey.Config{Origin: origin, DB: d, Keys: h.store, Audit: h.log, Now: h.clock.Now}); err != nil {
+	if h.keys, err = passkey.New(passkey.Config{Origin: h.origin, DB: d, Keys: h.store, Audit: h.log, Now: h.clock.Now}); err != nil {
 		t.Fatal(err)
 	}
 	h.svc = h.service()
@@ -139,7 +142,7 @@ func newHarness(t *testing.T, d *db.DB) *harness {
 func (h *harness) service() *enrolment.Service {
 	h.t.Helper()
 	s, err := enrolment.New(enrolment.Config{
-		DB: h.d, Accounts: h.accounts, Passkeys: h.keys, Keys: h.store, Audit: h.log, Acts: h.core, Origin: origin, Name: "Gobernación de prueba", Site: "ventanilla-1", Now: h.clock.Now,
+		DB: h.d, Accounts: h.accounts, Passkeys: h.keys, Keys: h.store, Audit: h.log, Acts: h.core, Origin: h.origin, Name: "Gobernación de prueba", Site: "ventanilla-1", Now: h.clock.Now,
 		Limiter: h.limiter,
 	})
 	if err != nil {
@@ -175,7 +178,7 @@ func (h *harness) preregister() (*member, enrolment.Ticket) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	answer, err := m.auth.Create(origin, c.Options)
+	answer, err := m.auth.Create(h.origin, c.Options)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -193,7 +196,7 @@ func (h *harness) signWith(s *enrolment.Service, d enrolment.Draft, who identity
 	if err != nil {
 		return d, err
 	}
-	answer, err := auth.Get(origin, c.Options)
+	answer, err := auth.Get(h.origin, c.Options)
 	if err != nil {
 		return d, err
 	}

@@ -15,6 +15,7 @@ import (
 
 func (w *site) own() {
 	w.handle("GET /cuenta/llaves", w.self(w.list))
+	w.handle("GET /cuenta/llaves/{key}", w.self(w.oneKey))
 	w.handle("POST /cuenta/llaves/{key}/nombre", w.self(w.rename))
 	w.handle("POST /cuenta/llaves/{key}/quitar", w.fresh(w.remove))
 	w.handle("GET /cuenta/llaves/nueva", w.fresh(func(rw http.ResponseWriter, r *http.Request) error {
@@ -40,17 +41,38 @@ func (w *site) own() {
 	w.handle("POST /cuenta/bloquear", w.self(w.stop))
 }
 
-func (w *site) list(rw http.ResponseWriter, r *http.Request) error {
+// passkeys lists the person's own for the page.
+func (w *site) passkeys(r *http.Request) ([]page.Passkey, error) {
 	have, err := w.cfg.Passkeys.Credentials(r.Context(), who(r).Person())
+	out := []page.Passkey{}
+	for _, c := range have {
+		out = append(out, page.Passkey{
+			ID: string(c.ID), Label: c.Label, State: "enrolment.keys.state_" + string(c.State), Active: c.State != passkey.Revoked,
+			Synced: c.BackedUp, Created: c.CreatedAt, Used: c.UsedAt,
+		})
+	}
+	return out, err
+}
+
+func (w *site) list(rw http.ResponseWriter, r *http.Request) error {
+	keys, err := w.passkeys(r)
 	if err != nil {
 		return err
 	}
-	out := []page.Passkey{}
-	for _, c := range have {
-		out = append(out, page.Passkey{ID: string(c.ID), Label: c.Label, State: "enrolment.keys.state_" + string(c.State), Active: c.State == passkey.Active || c.State == passkey.Suspended,
-			Synced: c.BackedUp, Created: c.CreatedAt, Used: c.UsedAt})
+	return w.render(rw, r, web.Page{Template: "llaves", Title: "enrolment.keys.title", Data: keys})
+}
+
+func (w *site) oneKey(rw http.ResponseWriter, r *http.Request) error {
+	keys, err := w.passkeys(r)
+	if err != nil {
+		return err
 	}
-	return w.render(rw, r, web.Page{Template: "llaves", Title: "enrolment.keys.title", Data: out})
+	for _, k := range keys {
+		if k.ID == r.PathValue("key") && k.Active {
+			return w.render(rw, r, web.Page{Template: "una-llave", Title: "enrolment.keys.title_one", Back: "/cuenta/llaves", Data: k})
+		}
+	}
+	return web.NotFound(passkey.ErrUnknown)
 }
 
 func (w *site) rename(rw http.ResponseWriter, r *http.Request) error {

@@ -61,9 +61,10 @@ type server struct {
 	auth *auth
 }
 
-func (h *harness) serve(demo bool) *server {
+func (h *harness) serve(demo bool) *server { return h.serveOn(httptest.NewUnstartedServer(nil), demo) }
+
+func (h *harness) serveOn(srv *httptest.Server, demo bool) *server {
 	h.t.Helper()
-	srv := httptest.NewUnstartedServer(nil)
 	_, port, _ := strings.Cut(srv.Listener.Addr().String(), ":")
 	s := &server{harness: h, base: "http://localhost:" + port, auth: &auth{h: h, keyless: map[identity.PersonID]bool{}}}
 	site, pages := webtest.NewSite(h.t, webtest.Options{Public: s.base, Demo: demo, Texts: map[string]fs.FS{"enrolment": enrolment.Texts()}})
@@ -177,7 +178,7 @@ func (v *visitor) key(path string, create bool) (next, problem string) {
 	if create {
 		run = v.auth.Create
 	}
-	answer, err := run(origin, begun["options"])
+	answer, err := run(v.s.origin, begun["options"])
 	if err != nil {
 		v.s.t.Fatalf("%s: %v", path, err)
 	}
@@ -484,5 +485,30 @@ func TestPublicFormsAreLimited(t *testing.T) {
 	h.clock.Add(time.Hour)
 	if last, _, _ = v.post("/registro", answers(200)); last != http.StatusSeeOther {
 		t.Errorf("an hour later: %d", last)
+	}
+}
+
+func TestCardIsPrintedOnce(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, dbtest.Open(t, db.SQLite, lines()))
+	h.found()
+	s := h.serve(false)
+	v, r := s.visitor(nil), s.as(h.registrar)
+	v.lead("/registro", answers(1))
+	_, ready := v.get("/registro/listo")
+	ticket := r.lead("/ventanilla/abrir", url.Values{"codigo": {codePattern.FindStringSubmatch(ready)[1]}})
+	if status, _, page := r.post(ticket+"/tarjeta", url.Values{"clave": {"corta"}}); status != 422 || strings.Contains(page, "corta\"") {
+		t.Errorf("a short password: %d, or it is shown again", status)
+	}
+	status, _, page := r.post(ticket+"/tarjeta", url.Values{"clave": {"clave-de-prueba"}})
+	if got := len(regexp.MustCompile(`<td>[0-9]{6}</td>`).FindAllString(page, -1)); status != 200 || got != 40 {
+		t.Errorf("card: %d, %d cells", status, got)
+	}
+	draft := r.lead(ticket+"/verificar", url.Values{"verificado": enrolment.Fields(), "nivel": {"N2"}})
+	if _, page := r.get(draft); !strings.Contains(page, "Clave y tarjeta de códigos") {
+		t.Error("the act does not show the card")
+	}
+	if status, _, _ := r.post(ticket+"/tarjeta", url.Values{"clave": {"clave-de-prueba"}}); status != http.StatusForbidden {
+		t.Errorf("a card after the act was drawn up: %d", status)
 	}
 }

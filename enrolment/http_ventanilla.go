@@ -51,9 +51,12 @@ func drafted(rw http.ResponseWriter) func(Draft, error) error {
 	}
 }
 
-// nav are the sections of the counter.
-func nav(current string) []web.NavItem {
-	items := []web.NavItem{{Path: "/ventanilla", Text: "enrolment.nav.counter"}, {Path: "/ventanilla/aprobar", Text: "enrolment.nav.approve"}, {Path: "/ventanilla/cargos", Text: "enrolment.nav.posts"}}
+// nav are the sections of the counter that the person's roles open.
+func (w *site) nav(r *http.Request, current string) []web.NavItem {
+	items := []web.NavItem{{Path: "/ventanilla", Text: "enrolment.nav.counter"}, {Path: "/ventanilla/aprobar", Text: "enrolment.nav.approve"}}
+	if _, _, admin, err := w.ofStaff(r); err == nil && admin {
+		items = append(items, web.NavItem{Path: "/ventanilla/cargos", Text: "enrolment.nav.posts"})
+	}
 	for i := range items {
 		items[i].Current = items[i].Path == current
 	}
@@ -96,7 +99,7 @@ func (w *site) desk(rw http.ResponseWriter, r *http.Request, v *web.Values, wron
 		}
 		data.InHand = append(data.InHand, page.InHand{Path: "/ventanilla/ticket/" + t.ID, Name: p.Name.Full(), Until: t.LockedUntil})
 	}
-	p := web.Page{Template: "ventanilla", Title: "enrolment.counter.title", Nav: nav("/ventanilla"), Data: data, Values: v, Errors: wrong, Return: "/ventanilla"}
+	p := web.Page{Template: "ventanilla", Title: "enrolment.counter.title", Nav: w.nav(r, "/ventanilla"), Data: data, Values: v, Errors: wrong, Return: "/ventanilla"}
 	if len(wrong) > 0 {
 		p.Status = http.StatusUnprocessableEntity
 	}
@@ -134,7 +137,7 @@ func (w *site) ticket(rw http.ResponseWriter, r *http.Request, v *web.Values, wr
 		return err
 	}
 	path := "/ventanilla/ticket/" + t.ID
-	out := web.Page{Template: "ticket", Title: "enrolment.ticket.title", Nav: nav("/ventanilla"), Back: "/ventanilla", Values: v, Errors: wrong, Return: path,
+	out := web.Page{Template: "ticket", Title: "enrolment.ticket.title", Nav: w.nav(r, "/ventanilla"), Back: "/ventanilla", Values: v, Errors: wrong, Return: path,
 		Data: page.Ticket{Path: path, Rows: said(p), Until: t.LockedUntil, Passkey: len(keys) > 0, Card: t.Card}}
 	if len(wrong) > 0 {
 		out.Status = http.StatusUnprocessableEntity
@@ -177,7 +180,7 @@ func (w *site) askPassword(rw http.ResponseWriter, r *http.Request, wrong []web.
 		return err
 	}
 	path := "/ventanilla/ticket/" + t.ID
-	p := web.Page{Template: "clave", Title: "enrolment.card.title", Nav: nav("/ventanilla"), Back: path, Errors: wrong, Data: path, Return: path + "/tarjeta"}
+	p := web.Page{Template: "clave", Title: "enrolment.card.title", Nav: w.nav(r, "/ventanilla"), Back: path, Errors: wrong, Data: path, Return: path + "/tarjeta"}
 	if len(wrong) > 0 {
 		p.Status = http.StatusUnprocessableEntity
 	}
@@ -230,7 +233,7 @@ func (w *site) draftPage(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return w.render(rw, r, web.Page{Template: "firmar", Title: "enrolment.sign.title", Nav: nav(""), Data: data})
+	return w.render(rw, r, web.Page{Template: "firmar", Title: "enrolment.sign.title", Nav: w.nav(r, ""), Data: data})
 }
 
 func (w *site) waitingPage(rw http.ResponseWriter, r *http.Request) error {
@@ -253,7 +256,7 @@ func (w *site) waitingPage(rw http.ResponseWriter, r *http.Request) error {
 		}
 		out = append(out, item)
 	}
-	return w.render(rw, r, web.Page{Template: "aprobar", Title: "enrolment.approve.title", Nav: nav("/ventanilla/aprobar"), Data: out})
+	return w.render(rw, r, web.Page{Template: "aprobar", Title: "enrolment.approve.title", Nav: w.nav(r, "/ventanilla/aprobar"), Data: out})
 }
 
 func (w *site) approvalPage(rw http.ResponseWriter, r *http.Request) error {
@@ -265,7 +268,7 @@ func (w *site) approvalPage(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return w.render(rw, r, web.Page{Template: "aprobacion", Title: "enrolment.approve.title_one", Nav: nav("/ventanilla/aprobar"), Back: "/ventanilla/aprobar",
+	return w.render(rw, r, web.Page{Template: "aprobacion", Title: "enrolment.approve.title_one", Nav: w.nav(r, "/ventanilla/aprobar"), Back: "/ventanilla/aprobar",
 		Data: page.Approval{Path: "/ventanilla/aprobar/" + string(a.ID), Rows: rows}})
 }
 
@@ -307,7 +310,7 @@ func (w *site) appointForm(rw http.ResponseWriter, r *http.Request, v *web.Value
 			data.Posts = append(data.Posts, o)
 		}
 	}
-	p := web.Page{Template: "nombrar", Title: "enrolment.appoint.title", Nav: nav("/ventanilla/cargos"), Back: "/ventanilla", Data: data, Values: v, Errors: wrong, Return: "/ventanilla/nombrar"}
+	p := web.Page{Template: "nombrar", Title: "enrolment.appoint.title", Nav: w.nav(r, "/ventanilla/cargos"), Back: "/ventanilla", Data: data, Values: v, Errors: wrong, Return: "/ventanilla/nombrar"}
 	if len(wrong) > 0 {
 		p.Status = http.StatusUnprocessableEntity
 	}
@@ -397,7 +400,7 @@ func (w *site) holders(rw http.ResponseWriter, r *http.Request) error {
 			out = append(out, page.Holder{Path: "/ventanilla/cesar/" + string(a.ID), Title: a.Title, Name: p.Name.Full(), Kind: "enrolment.kind." + string(a.Kind), From: a.From, LegalAct: a.LegalAct})
 		}
 	}
-	return w.render(rw, r, web.Page{Template: "cargos", Title: "enrolment.posts.title", Nav: nav("/ventanilla/cargos"), Data: out})
+	return w.render(rw, r, web.Page{Template: "cargos", Title: "enrolment.posts.title", Nav: w.nav(r, "/ventanilla/cargos"), Data: out})
 }
 
 func (w *site) endForm(rw http.ResponseWriter, r *http.Request, wrong []web.FieldError) error {
@@ -412,7 +415,7 @@ func (w *site) endForm(rw http.ResponseWriter, r *http.Request, wrong []web.Fiel
 	if err != nil {
 		return err
 	}
-	out := web.Page{Template: "cesar", Title: "enrolment.end.title", Nav: nav("/ventanilla/cargos"), Back: "/ventanilla/cargos", Errors: wrong, Data: page.Approval{
+	out := web.Page{Template: "cesar", Title: "enrolment.end.title", Nav: w.nav(r, "/ventanilla/cargos"), Back: "/ventanilla/cargos", Errors: wrong, Data: page.Approval{
 		Path: "/ventanilla/cesar/" + string(a.ID),
 		Rows: []web.RowView{{Key: "enrolment.fact.person", Value: p.Name.Full()}, {Key: "enrolment.fact.post", Value: a.Title}, {Key: "enrolment.fact.institution", Value: a.Institution.Name}, {Key: "enrolment.fact.legal_act", Value: a.LegalAct}},
 	}}

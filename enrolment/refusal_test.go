@@ -115,7 +115,7 @@ func TestAssertionsServeOnce(t *testing.T) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		other, otherTicket := h.preregister()
+		_, otherTicket := h.preregister()
 		e, err := h.draw(h.registrar, otherTicket, 0)
 		if err != nil {
 			h.t.Fatal(err)
@@ -126,7 +126,7 @@ func TestAssertionsServeOnce(t *testing.T) {
 			if err != nil {
 				h.t.Fatal(err)
 			}
-			answer, err := who.auth.Get(origin, c.Options)
+			answer, err := who.auth.Get(h.origin, c.Options)
 			if err != nil {
 				h.t.Fatal(err)
 			}
@@ -150,7 +150,7 @@ func TestAssertionsServeOnce(t *testing.T) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		if answer, err = h.registrar.auth.Get(origin, c.Options); err != nil {
+		if answer, err = h.registrar.auth.Get(h.origin, c.Options); err != nil {
 			h.t.Fatal(err)
 		}
 		wantErr(h.t, "a login", finish(d, h.registrar, c.ID, bind, answer), passkey.ErrCeremony)
@@ -163,7 +163,6 @@ func TestAssertionsServeOnce(t *testing.T) {
 		h.do(d, nil, m)
 		_, err = h.svc.BeginSign(h.ctx(), d.ID, m.id, bind)
 		wantErr(h.t, "done already", err, enrolment.ErrDone)
-		_ = other
 		h.check()
 	})
 }
@@ -296,10 +295,7 @@ func TestRegistrationsBrowser(t *testing.T) {
 func TestSecondProofOfADocument(t *testing.T) {
 	each(t, func(h *harness) {
 		h.found()
-		a, first := h.preregister()
 		in := h.registration()
-		h.people-- // the next registration repeats the document
-		_ = in
 		var drafts []enrolment.Draft
 		var people []*member
 		for range 2 {
@@ -313,7 +309,7 @@ func TestSecondProofOfADocument(t *testing.T) {
 			if err != nil {
 				h.t.Fatal(err)
 			}
-			answer, err := m.auth.Create(origin, c.Options)
+			answer, err := m.auth.Create(h.origin, c.Options)
 			if err == nil {
 				_, err = h.svc.FinishKey(h.ctx(), []byte("x"+in.Document.Number), c.ID, answer, "")
 			}
@@ -335,7 +331,6 @@ func TestSecondProofOfADocument(t *testing.T) {
 		}
 		_, err = h.svc.Register(h.ctx(), in, []byte("third"))
 		wantErr(h.t, "a third registration", err, account.ErrExists)
-		_, _ = a, first
 		h.check()
 	})
 }
@@ -451,7 +446,7 @@ func TestSecondPasskey(t *testing.T) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		answer, err := phone.Create(origin, c.Options)
+		answer, err := phone.Create(h.origin, c.Options)
 		if err != nil {
 			h.t.Fatal(err)
 		}
