@@ -20,7 +20,7 @@ func (c *cli) newKeyCommand() *cobra.Command {
 	cmd := group("key", "The key file of a node and the keys in its database",
 		"The key file opens everything else. Keep a copy of it, and its passphrase apart from both: without them the\nkeys in the database can never be used again.",
 		"  suti key init --config suti.toml\n  suti key list --config suti.toml")
-	cmd.AddCommand(c.newKeyInitCommand(), c.newKeyListCommand(), c.newKeyPassphraseCommand())
+	cmd.AddCommand(c.newKeyInitCommand(), c.newKeyListCommand(), c.newKeyPassphraseCommand(), c.newKeyRewrapCommand())
 	return cmd
 }
 

@@ -144,7 +144,10 @@ func scriptExits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	cmd := exec.Command(path, args[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), ts.Stdout(), ts.Stderr()
-	cmd.Env = append(os.Environ(), "PATH="+ts.Getenv("PATH"))
+	cmd.Env = os.Environ()
+	for _, name := range []string{"PATH", "HOME", "SUTI_CONFIG", "SUTI_LISTEN_PUBLIC", "SUTI_LISTEN_PRIVATE", "SUTI_DATABASE_URL_FILE"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

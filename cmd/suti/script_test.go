@@ -29,6 +29,11 @@ func TestMain(m *testing.M) {
 //	forklog DIR N        writes another history under the same key
 //	servelog DIR         serves the folder and sets $LOG
 //	exits CODE ARGS      runs suti and compares its exit code
+//	notify               makes $NOTIFY_SOCKET, on which servers say how they are
+//	notified STATE       waits until one has said it
+//	ports NAME…          sets each to a free loopback address
+//	get URL              writes what is served there to stdout
+//	stat MODE FILE       compares the mode of a file
 //	isjson FILE PATH VALUE   compares a member of a JSON file: signatures.0.verdict
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -38,6 +43,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"pki": scriptPKI, "pdf": scriptPDF, "flip": scriptFlip, "append": scriptAppend, "tsa": scriptTSA,
 			"log": scriptLog, "forklog": scriptForkLog, "servelog": scriptServeLog, "isjson": scriptIsJSON, "exits": scriptExits,
+			"notify": scriptNotify, "notified": scriptNotified, "ports": scriptPorts, "get": scriptGet, "stat": scriptStat,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// notifySockets holds the notification socket of each running script, by its folder.
+var notifySockets sync.Map
+
+// scriptNotify makes the socket on which servers say that they are ready.
+func scriptNotify(ts *testscript.TestScript, _ bool, _ []string) {
+	path := ts.MkAbs("notify.sock")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	ts.Check(err)
+	ts.Defer(func() { _ = conn.Close() })
+	notifySockets.Store(ts.Getenv("WORK"), conn)
+	ts.Setenv("NOTIFY_SOCKET", path)
+}
+
+// scriptNotified waits until a server has said so.
+func scriptNotified(ts *testscript.TestScript, _ bool, args []string) {
+	v, ok := notifySockets.Load(ts.Getenv("WORK"))
+	if !ok {
+		ts.Fatalf("no notification socket: use notify first")
+	}
+	conn := v.(*net.UnixConn)
+	ts.Check(conn.SetReadDeadline(time.Now().Add(60 * time.Second)))
+	buf := make([]byte, 512)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			ts.Fatalf("%s was not said: %v", args[0], err)
+		}
+		if strings.TrimSpace(string(buf[:n])) == args[0] {
+			return
+		}
+	}
+}
+
+// scriptPorts sets two addresses that were free a moment ago.
+func scriptPorts(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		defer l.Close()
+		ts.Setenv(name, l.Addr().String())
+	}
+}
+
+// scriptGet writes the body of an address to stdout.
+func scriptGet(ts *testscript.TestScript, _ bool, args []string) {
+	res, err := http.Get(args[0])
+	ts.Check(err)
+	defer res.Body.Close()
+	_, err = io.Copy(ts.Stdout(), io.LimitReader(res.Body, 4<<20))
+	ts.Check(err)
+}
+
+// scriptStat compares the mode of a file.
+func scriptStat(ts *testscript.TestScript, _ bool, args []string) {
+	st, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := "0" + strconv.FormatUint(uint64(st.Mode().Perm()), 8); got != args[0] {
+		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
+	}
+}
