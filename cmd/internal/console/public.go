@@ -1,0 +1,76 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"oruro.gob.bo/suti/internal/audit"
+	"oruro.gob.bo/suti/internal/notify"
+	"oruro.gob.bo/suti/internal/web"
+)
+
+// home shows what the service is, and where to go.
+func (s *site) home(w http.ResponseWriter, r *http.Request) error {
+	p := web.Page{Template: "inicio", Title: "console.home.title", Data: struct {
+		Left, Mailbox bool
+	}{done(r, "salir") != "", s.c.Mailbox != nil}}
+	me, err := s.c.Auth.Principal(r)
+	var nobody *web.StepUp
+	switch {
+	case errors.As(err, &nobody):
+		return s.set.Render(w, r, p)
+	case err != nil:
+		return err
+	}
+	p.Person, p.SignOut, p.NotMe = me.Name(), PathSignOut, PathNotMe
+	return s.set.Render(w, r, p)
+}
+
+// transparency shows the state of the log.
+func (s *site) transparency(w http.ResponseWriter, r *http.Request) error {
+	var d struct {
+		Origin, Size, Key, Command string
+		Lines                      []string
+	}
+	note, cp, err := s.c.Audit.Latest(r.Context())
+	switch {
+	case errors.Is(err, audit.ErrPending):
+	case err != nil:
+		return err
+	default:
+		d.Origin, d.Size = cp.Origin, web.Printer(r).Number(cp.Size)
+		d.Lines = strings.Split(strings.TrimRight(string(note), "\n"), "\n")
+	}
+	if s.c.VerifierKey != nil {
+		d.Key = s.c.VerifierKey()
+		d.Command = "suti log verify --vkey '" + d.Key + "' " + s.c.Public + "/log"
+	}
+	return s.set.Render(w, r, web.Page{Template: "transparencia", Title: "console.log.title", Data: d})
+}
+
+// maxShown is how many messages the demonstration's mailbox shows.
+const maxShown = 50
+
+// mail is a message with its paragraphs.
+type mail struct {
+	notify.Message
+	Paragraphs []string
+}
+
+// mailbox shows what would have been sent on a channel.
+func (s *site) mailbox(w http.ResponseWriter, r *http.Request, c notify.Channel, path, title string) error {
+	list, err := s.c.Mailbox.Messages(r.Context(), c, maxShown)
+	if err != nil {
+		return err
+	}
+	out := make([]mail, 0, len(list))
+	for _, m := range list {
+		out = append(out, mail{m, strings.Split(strings.TrimSpace(m.Text), "\n\n")})
+	}
+	nav := []web.NavItem{{Path: "/", Text: "console.nav.home"}, {Path: "/demo/correo", Text: "console.mail.title"}, {Path: "/demo/sms", Text: "console.sms.title"}}
+	for i := range nav {
+		nav[i].Current = nav[i].Path == path
+	}
+	return s.set.Render(w, r, web.Page{Template: "buzon", Title: title, Data: out, Nav: nav})
+}

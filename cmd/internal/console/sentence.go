@@ -1,0 +1,171 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"oruro.gob.bo/suti/internal/audit"
+	"oruro.gob.bo/suti/internal/i18n"
+	"oruro.gob.bo/suti/internal/identity"
+)
+
+// facts is what sentences use of a sealed payload; what a record lacks is empty.
+type facts struct {
+	Method string   `json:"method"`
+	Device string   `json:"device"`
+	Grant  string   `json:"grant"`
+	Why    string   `json:"why"`
+	Label  string   `json:"label"`
+	Scopes []string `json:"scopes"`
+	Claims []string `json:"claims"`
+}
+
+// sentences gives the text of a kind, and where the outcome or a fact matters of
+// "kind|that". Arguments are looked up by name in sentence.
+// i18n:use console.did.*
+var sentences = map[string]string{
+	"idp.authenticated|llave":         "console.did.entered_key",
+	"idp.authenticated|clave-tarjeta": "console.did.entered_card",
+	"idp.authenticated":               "console.did.entered",
+	"idp.login":                       "console.did.login",
+	"idp.token.issued|refresh_token":  "console.did.token_renewed",
+	"idp.token.issued":                "console.did.token",
+	"idp.token.revoked":               "console.did.token_ended",
+	"idp.token.code-reused":           "console.did.reused",
+	"idp.token.refresh-reused":        "console.did.reused",
+	"idp.userinfo.read":               "console.did.read",
+	"idp.consent.revoked":             "console.did.withdrew",
+	"idp.logout|own":                  "console.did.ended_one",
+	"idp.logout|own-all":              "console.did.ended_all",
+	"idp.logout":                      "console.did.logout",
+	"enrolment.account.registered":    "console.did.registered",
+	"enrolment.account.suspended":     "console.did.blocked",
+	"enrolment.account.reactivated":   "console.did.unblocked",
+	"enrolment.account.password":      "console.did.password",
+	"enrolment.card.issued":           "console.did.card",
+	"enrolment.passkey.registered":    "console.did.key_added",
+	"enrolment.passkey.renamed":       "console.did.key_renamed",
+	"enrolment.passkey.changed":       "console.did.key_changed",
+	"enrolment.passkey.suspect":       "console.did.key_suspect",
+	"enrolment.read.ticket":           "console.did.ticket",
+	"enrolment.act.enrolment":         "console.did.verified",
+	"enrolment.act.approval":          "console.did.approved",
+	"enrolment.act.key-addition":      "console.did.key_act",
+	"enrolment.act.role-grant":        "console.did.role",
+	"enrolment.act.genesis":           "console.did.genesis",
+	"enrolment.act.end":               "console.did.act_end",
+	"enrolment.act.amendment":         "console.did.amended",
+	"enrolment.act.suspension":        "console.did.blocked",
+	"enrolment.act.lift":              "console.did.lift",
+	"enrolment.act.presence":          "console.did.presence",
+	"enrolment.appointment.proposed":  "console.did.post_proposed",
+	"enrolment.appointment.approved":  "console.did.post_approved",
+	"enrolment.appointment.ended":     "console.did.post_ended",
+	"signer.sign|intent":              "console.did.sign_began",
+	"signer.sign|ok":                  "console.did.signed",
+	"signer.sign":                     "console.did.sign_failed",
+	"signer.request.signed":           "console.did.request_signed",
+	"signer.request.declined":         "console.did.request_declined",
+	"signer.read.document":            "console.did.document_read",
+	"ca.issue|intent":                 "console.did.certificate_began",
+	"ca.issue|ok":                     "console.did.certificate",
+	"ca.issue":                        "console.did.certificate_failed",
+	"ca.revoke":                       "console.did.certificate_revoked",
+}
+
+// sentence says in plain words what a record tells. A kind without a text of
+// its own gets one that says so and names the kind.
+func sentence(p *i18n.Printer, v audit.View, names *book) (key string, args []any) {
+	var f facts
+	_ = json.Unmarshal(v.Payload, &f) // another shape, or erased: the facts stay empty
+	for _, detail := range []string{f.Method, f.Grant, f.Why, v.Outcome} {
+		if key = sentences[v.Kind+"|"+detail]; key != "" {
+			break
+		}
+	}
+	if key == "" {
+		key = sentences[v.Kind]
+	}
+	switch key {
+	case "":
+		return "console.did.other", []any{"kind", v.Kind}
+	case "console.did.entered_key", "console.did.entered_card":
+		if f.Device == "" {
+			return "console.did.entered", nil
+		}
+		return key, []any{"device", f.Device}
+	case "console.did.token", "console.did.read":
+		return key, []any{"app", names.app(v), "data", dataWords(p, append(slices.Clone(f.Scopes), f.Claims...))}
+	case "console.did.login", "console.did.token_renewed", "console.did.token_ended", "console.did.reused", "console.did.withdrew", "console.did.document_read":
+		return key, []any{"app", names.app(v)}
+	case "console.did.key_added":
+		if f.Label == "" {
+			return "console.did.key_added_plain", nil
+		}
+		return key, []any{"label", f.Label}
+	}
+	return key, nil
+}
+
+// doer says who did what a record tells.
+func (s *site) doer(ctx context.Context, p *i18n.Printer, v audit.View, names *book) string {
+	who, place := "", names.institutions[identity.InstitutionID(v.Institution)]
+	switch {
+	case v.Actor == string(v.Subject):
+		return p.T("console.who.you")
+	case identity.CheckID(identity.PrefixPerson, v.Actor) == nil:
+		who = s.personName(ctx, p, identity.PersonID(v.Actor), names)
+	case names.clients[strings.TrimPrefix(v.Actor, "client:")] != "":
+		who = names.clients[strings.TrimPrefix(v.Actor, "client:")]
+	case v.Client != "" && strings.TrimPrefix(v.Actor, "client:") == v.Client:
+		who = v.Client // no longer registered
+	default:
+		who = p.T("console.who.system")
+	}
+	if place != "" {
+		return who + ", " + place
+	}
+	return who
+}
+
+// personName names a member of staff; one who is not to be found is still told of.
+func (s *site) personName(ctx context.Context, p *i18n.Printer, id identity.PersonID, names *book) string {
+	if name, known := names.people[id]; known {
+		return name
+	}
+	name := p.T("console.who.staff")
+	if profile, err := s.c.Registry.Profile(ctx, id); err == nil && profile.Name.Full() != "" {
+		name = profile.Name.Full()
+	}
+	names.people[id] = name
+	return name
+}
+
+// dataWords names groups of data, as scopes or claims name them, in words.
+// i18n:use console.data.*
+func dataWords(p *i18n.Printer, names []string) string {
+	keys := map[string]string{
+		"profile": "console.data.name console.data.birth", "name": "console.data.name", "given_name": "console.data.name", "family_name": "console.data.name",
+		"birthdate": "console.data.birth", "email": "console.data.email", "email_verified": "console.data.email", "phone": "console.data.phone",
+		"phone_number": "console.data.phone", "phone_number_verified": "console.data.phone", "documento_identidad": "console.data.document",
+		"offline_access": "console.data.offline", "openid": "", "sub": "",
+	}
+	var words []string
+	for _, name := range names {
+		list, known := keys[name]
+		if !known {
+			words = append(words, name)
+		}
+		for key := range strings.FieldsSeq(list) {
+			if w := p.T(key); !slices.Contains(words, w) {
+				words = append(words, w)
+			}
+		}
+	}
+	if len(words) == 0 {
+		return p.T("console.data.none")
+	}
+	return strings.Join(words, ", ")
+}
