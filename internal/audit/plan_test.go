@@ -22,11 +22,13 @@ func TestHotQueriesUseTheirIndexes(t *testing.T) {
 			if e == db.Postgres {
 				explain = "EXPLAIN "
 			}
-			for index, q := range map[string]string{
-				"audit_entry_pending": `SELECT id FROM audit_entry WHERE leaf_index IS NULL ORDER BY at, id LIMIT 10`,
-				"audit_entry_leaf":    `SELECT id FROM audit_entry WHERE log_number = 1 AND leaf_index >= 10 AND leaf_index < 20 ORDER BY leaf_index`,
-				"audit_entry_subject": `SELECT id FROM audit_entry WHERE subject = 'per_x' AND (at, id) < (5, 'a') ORDER BY at DESC, id DESC LIMIT 10`,
+			for _, c := range [][2]string{
+				{"audit_entry_pending", `SELECT id FROM audit_entry WHERE leaf_index IS NULL ORDER BY at, id LIMIT 10`},
+				{"audit_entry_leaf", `SELECT id FROM audit_entry WHERE log_number = 1 AND leaf_index >= 10 AND leaf_index < 20 ORDER BY leaf_index`},
+				{"audit_entry_leaf", `SELECT id FROM audit_entry WHERE leaf_index IS NOT NULL AND (log_number, leaf_index) > (1, 2900) ORDER BY log_number, leaf_index LIMIT 10`},
+				{"audit_entry_subject", `SELECT id FROM audit_entry WHERE subject = 'per_x' AND (at, id) < (5, 'a') ORDER BY at DESC, id DESC LIMIT 10`},
 			} {
+				index, q := c[0], c[1]
 				var plan strings.Builder
 				err := h.d.Write(t.Context(), func(tx *db.Tx) error {
 					plan.Reset()

@@ -14,3 +14,10 @@ CREATE TABLE notify_message (
     sealed  BYTEA NOT NULL
 );
 CREATE INDEX notify_message_channel ON notify_message (channel, sent_at);
+
+-- How far a consumer has read the log of what happened.
+CREATE TABLE notify_cursor (
+    name       TEXT PRIMARY KEY CHECK (length(name) <= 60),
+    log_number BIGINT NOT NULL,
+    leaf_index BIGINT NOT NULL
+);
