@@ -5,10 +5,11 @@ import "github.com/spf13/cobra"
 // commands returns all subcommands, in no particular order.
 func (c *cli) commands() []*cobra.Command {
 	return []*cobra.Command{
+		c.newDemoCommand(), c.newTourCommand(),
 		c.newSignCommand(), c.newVerifyCommand(), c.newPDFCommand(),
 		c.newLogCommand(),
 		c.newServeCommand(), c.newAdminCommand(), c.newHealthcheckCommand(), c.newConfigCommand(),
-		c.newKeyCommand(), c.newMigrateCommand(),
+		c.newKeyCommand(), c.newMigrateCommand(), c.newDoctorCommand(), c.newBackupCommand(), c.newRestoreCommand(),
 		c.newVersionCommand(),
 	}
 }
