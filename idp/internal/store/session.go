@@ -211,9 +211,11 @@ func RPSessions(q db.Querier, session string) ([]RPSession, error) {
 	return out, rows.Err()
 }
 
-// EndRPSession ends one client's session. It reports whether this call ended it.
+// EndRPSession ends one client's session. It reports whether this call ended
+// it; beneath a session that ended there is nothing left to end.
 func EndRPSession(tx *db.Tx, sid, why string, now time.Time) (bool, error) {
-	n, err := tx.Exec(`UPDATE idp_rp_session SET ended_at = $2, ended_why = $3 WHERE sid = $1 AND ended_at IS NULL`, sid, db.Micros(now), why)
+	n, err := tx.Exec(`UPDATE idp_rp_session SET ended_at = $2, ended_why = $3 WHERE sid = $1 AND ended_at IS NULL
+		AND EXISTS (SELECT 1 FROM idp_session s WHERE s.id = idp_rp_session.session AND s.ended_at IS NULL)`, sid, db.Micros(now), why)
 	return n == 1, err
 }
 
