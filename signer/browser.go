@@ -39,11 +39,11 @@ func (s *Service) RegisterBrowser(m *web.BrowserMux) {
 		}), opts...)
 	}
 	person("GET /firmas", s.inbox)
-	person("GET /firmas/{id}", s.showRequest)
+	person("GET /firmas/{id}", s.showRequest, web.Timeout(2*drawWithin))
 	person("GET /firmas/{id}/listo", s.showOutcome)
 	person("GET /firmas/{id}/documentos/{n}", s.showDocument, web.Download())
 	person("GET /firmas/{id}/documentos/{n}/paginas/{page}", s.showPage)
-	person("POST /firmas/{id}/opciones", s.options, web.Accepts(typeJSON))
+	person("POST /firmas/{id}/opciones", s.options, web.Accepts(typeJSON), web.Timeout(finishWithin))
 	person("POST /firmas/{id}/aprobar", s.approve, web.Accepts(typeJSON), web.MaxBody(maxApproval), web.Timeout(finishWithin))
 	person("POST /firmas/{id}/rechazar", s.decline, web.Accepts(typeForm, typeJSON))
 	m.Handle("GET /verificar", s.askFile)

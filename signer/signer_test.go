@@ -400,6 +400,41 @@ func TestReleaseAfterCrash(t *testing.T) { // failpoints are global: not paralle
 	}
 }
 
+// TestCrashBeforeApproval: a crash before anybody approved leaves no signature and
+// no obstacle: the same call again succeeds.
+func TestCrashBeforeApproval(t *testing.T) { // failpoints are global: not parallel
+	for _, engine := range []db.Engine{db.SQLite, db.Postgres} {
+		t.Run(engine.String(), func(t *testing.T) {
+			g := newRig(t, dbtest.Open(t, engine, lines()))
+			crash := func(point string, call func() int) {
+				t.Helper()
+				disarm := failpoint.Arm(point, func() error { panic("crash") })
+				defer disarm()
+				if status := call(); status != 500 {
+					t.Errorf("%s: status %d, want the crash", point, status)
+				}
+			}
+			pdf := sample("a")
+			crash(failpoint.SignBaseStored, func() int {
+				status, _, _ := g.send("POST", "/api/v1/documents", appA, "application/pdf", bytes.NewReader(pdf), "Idempotency-Key", "doc-a")
+				return status
+			})
+			st := g.request("a", pdf, g.w.Official) // uploads under the same key
+			for _, point := range []string{failpoint.SignAfterCert, failpoint.SignPrepared} {
+				crash(point, func() int {
+					status, _, _ := g.send("POST", "/firmas/"+st.ID+"/opciones", string(g.w.Official.ID()), "application/json", strings.NewReader("{}"))
+					return status
+				})
+			}
+			g.sign(st.ID, g.w.Official)
+			if g.w.CA.Issued != 1 || g.w.TSA.Made != 1 {
+				t.Errorf("%d certificates, %d stamps; want one of each", g.w.CA.Issued, g.w.TSA.Made)
+			}
+			tools(t, g.signed(g.status(st.ID)), 1)
+		})
+	}
+}
+
 // TestLargeDocument: a document at the limit is taken, signed and given back.
 func TestLargeDocument(t *testing.T) {
 	if testing.Short() {

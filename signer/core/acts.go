@@ -80,6 +80,11 @@ func (c *Core) AcceptAct(ctx context.Context, raw []byte) error {
 			return err
 		}
 		seq, err := c.admissible(ctx, s)
+		if errors.Is(err, act.ErrDuplicate) {
+			if known, lookErr := c.hasAct(ctx, s.Hash()); lookErr == nil && known {
+				return nil // it arrived twice at once
+			}
+		}
 		if err != nil {
 			return err
 		}
