@@ -162,6 +162,11 @@ func must[T any](v T, err error) func(testing.TB) T {
 
 func newWorld(t *testing.T, d *db.DB) *world {
 	t.Helper()
+	return newWorldLogging(t, d, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})))
+}
+
+func newWorldLogging(t *testing.T, d *db.DB, logger *slog.Logger) *world {
+	t.Helper()
 	w := &world{t: t, d: d, clock: &clock{}}
 	w.people = &people{clock: w.clock, profile: map[identity.PersonID]identity.Profile{}, pending: map[string][]byte{}}
 	kek := envelope.NewKey()
@@ -175,9 +180,9 @@ func newWorld(t *testing.T, d *db.DB) *world {
 	w.issuer = "http://localhost:" + port
 	w.p = must(idp.New(t.Context(), idp.Config{
 		Issuer: w.issuer, DB: d, Keys: keys, KEK: kek, Audit: log, Cache: must(memory.New(memory.Config{Now: w.clock.Now}))(t), Pages: pages,
-		Authenticator: w.people, Cards: w.people, Directory: w.people, Now: w.clock.Now,
+		Authenticator: w.people, Cards: w.people, Directory: w.people, Logger: logger, Now: w.clock.Now,
 	}))(t)
-	site := must(web.New(web.Config{Public: must(web.ParsePublicURL(w.issuer))(t), Catalog: catalog, Pages: pages, Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})), Now: w.clock.Now}))(t)
+	site := must(web.New(web.Config{Public: must(web.ParsePublicURL(w.issuer))(t), Catalog: catalog, Pages: pages, Logger: logger, Now: w.clock.Now}))(t)
 	browser := must(site.NewBrowserMux(web.BrowserConfig{InsecureCrossOriginBypass: []string{idp.AuthorizePost, idp.LogoutPost}}))(t)
 	protocol := site.NewProtocolMux()
 	w.p.Browser(browser)
