@@ -77,6 +77,7 @@ Personas (cédula y clave; los códigos de su tarjeta están en demo.json):
 Para probar: 1. regístrese en %[1]s/registro y cree su llave de acceso
              2. entre en Trámites y luego en Becas: un solo ingreso; salga una vez de ambas
              3. pida una firma en %[2]s/firmas, firme como el secretario y compruébela en %[1]s/verificar
-Datos en %s (demo.json dice todo a otros programas). Ctrl-C para detener.
+Lo que se habría enviado: %[1]s/demo/correo y %[1]s/demo/sms
+Datos en %[11]s (demo.json dice todo a otros programas). Ctrl-C para detener.
 `, i.File.Issuer, i.Bases[0], i.Bases[1], citizen.Names, citizen.Login, citizen.Password, official.Names, official.Post, official.Login, official.Password, dir)
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"oruro.gob.bo/suti/ca"
+	"oruro.gob.bo/suti/cmd/internal/console"
+	"oruro.gob.bo/suti/cmd/internal/notices"
 	"oruro.gob.bo/suti/enrolment"
 	"oruro.gob.bo/suti/enrolment/account"
 	"oruro.gob.bo/suti/enrolment/passkey"
@@ -20,6 +22,7 @@ import (
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/i18n"
 	"oruro.gob.bo/suti/internal/keystore"
+	"oruro.gob.bo/suti/internal/notify"
 	"oruro.gob.bo/suti/internal/outbox"
 	"oruro.gob.bo/suti/internal/safehttp"
 	"oruro.gob.bo/suti/internal/subject"
@@ -32,7 +35,7 @@ import (
 func Lines() []db.Line {
 	return append([]db.Line{
 		subject.Migrations, outbox.Migrations, keystore.Migrations, audit.Migrations, blob.Migrations,
-		account.Migrations, passkey.Migrations, enrolment.Migrations, idp.Migrations, ca.Migrations,
+		notify.Migrations, account.Migrations, passkey.Migrations, enrolment.Migrations, idp.Migrations, ca.Migrations,
 	}, signer.Migrations...)
 }
 
@@ -50,6 +53,10 @@ type App struct {
 	Signer    *signer.Service
 	IDP       *idp.Provider
 
+	catalog  *i18n.Catalog
+	draws    drawer
+	notices  *notices.Follower
+	mailbox  *notify.Demo // of a demonstration
 	outbox   *outbox.Worker
 	muxes    []web.Mux
 	browser  *web.BrowserMux
@@ -67,7 +74,7 @@ func New(ctx context.Context, c Config) (*App, error) {
 		return nil, err
 	}
 	a := &App{Bones: bones, Config: c}
-	for _, step := range []func(context.Context) error{a.openSite, a.openEnrolment, a.openCA, a.openIDP, a.openSigner, a.openOutbox} {
+	for _, step := range []func(context.Context) error{a.openSite, a.openEnrolment, a.openCA, a.openIDP, a.openSigner, a.openNotices, a.openOutbox} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
 		}
@@ -79,13 +86,14 @@ func New(ctx context.Context, c Config) (*App, error) {
 }
 
 func (a *App) openSite(context.Context) error {
-	catalog, err := i18n.New(map[string]fs.FS{
-		"web": web.Texts(), "idp": idp.Texts(), "enrolment": enrolment.Texts(), "signer": signer.Texts(),
+	var err error
+	a.catalog, err = i18n.New(map[string]fs.FS{
+		"web": web.Texts(), "idp": idp.Texts(), "enrolment": enrolment.Texts(), "signer": signer.Texts(), "console": console.Texts(), "notify": notify.Texts(),
 	})
 	if err != nil {
 		return err
 	}
-	if a.Pages, err = web.NewPages(web.PagesConfig{Catalog: catalog, Demo: a.Config.Demo}); err != nil {
+	if a.Pages, err = web.NewPages(web.PagesConfig{Catalog: a.catalog, Demo: a.Config.Demo}); err != nil {
 		return err
 	}
 	public, err := web.ParsePublicURL(a.Config.PublicURL)
@@ -93,7 +101,7 @@ func (a *App) openSite(context.Context) error {
 		return err
 	}
 	if a.Site, err = web.New(web.Config{
-		Public: public, Catalog: catalog, Pages: a.Pages, TrustedProxies: a.Config.TrustedProxies, Logger: a.Config.Logger, Metrics: a.Config.Metrics, Now: a.Config.Now,
+		Public: public, Catalog: a.catalog, Pages: a.Pages, TrustedProxies: a.Config.TrustedProxies, Logger: a.Config.Logger, Metrics: a.Config.Metrics, Now: a.Config.Now,
 	}); err != nil {
 		return err
 	}
@@ -148,6 +156,13 @@ func (a *App) openOutbox(context.Context) error {
 	for t, h := range a.Enrolment.Handlers() {
 		handlers[t] = h
 	}
+	tell, err := a.notifier()
+	if err != nil {
+		return err
+	}
+	for t, h := range tell.Handlers() {
+		handlers[t] = h
+	}
 	a.outbox, err = outbox.New(outbox.Config{DB: a.DB, Handlers: handlers, Logger: a.Config.Logger, Now: a.Config.Now})
 	return err
 }
@@ -166,7 +181,17 @@ func (a *App) routes() error {
 	a.IDP.Protocol(a.protocol)
 	a.Signer.RegisterBrowser(a.browser)
 	a.Signer.RegisterAPI(a.api)
-	return a.Enrolment.Routes(enrolment.WebConfig{Mux: a.browser, Pages: a.Pages, Auth: a.IDP, SignOut: "/salir", NotMe: "/salir"})
+	if err := a.Enrolment.Routes(enrolment.WebConfig{Mux: a.browser, Pages: a.Pages, Auth: a.IDP, SignOut: console.PathSignOut, NotMe: console.PathNotMe}); err != nil {
+		return err
+	}
+	c := console.Config{
+		Mux: a.browser, Pages: a.Pages, Auth: a.IDP, Account: a.IDP, Registry: a.Enrolment, DB: a.DB, Audit: a.Audit,
+		VerifierKey: a.Seq.VerifierKey, Public: a.Config.PublicURL, Now: a.Config.Now,
+	}
+	if a.mailbox != nil {
+		c.Mailbox = a.mailbox
+	}
+	return console.Register(c)
 }
 
 // Browser returns the mux of pages, to which demo and console add theirs before Handler.
@@ -201,6 +226,8 @@ func (a *App) Run(ctx context.Context) {
 	wg.Go(func() { a.outbox.Run(ctx) })
 	wg.Go(func() { a.Seq.Run(ctx) })
 	wg.Go(func() { a.CA.Run(ctx) })
+	wg.Go(func() { a.notices.Run(ctx) })
+	go a.warm(ctx) // not waited for: compiling cannot be interrupted and leaves nothing behind
 	wg.Go(func() { every(ctx, 5*time.Second, a.signerStep) })
 	wg.Go(func() { every(ctx, time.Minute, a.tidy) })
 	wg.Wait()
@@ -256,7 +283,11 @@ func (a *App) Settle(ctx context.Context) error {
 		if err != nil && !errors.Is(err, audit.ErrNotLeader) {
 			return err
 		}
-		if n == 0 && m == 0 {
+		k, err := a.notices.Step(ctx)
+		if err != nil {
+			return err
+		}
+		if n == 0 && m == 0 && k == 0 {
 			return nil
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"oruro.gob.bo/suti/internal/notify"
 	"oruro.gob.bo/suti/internal/web"
 )
 
@@ -43,6 +44,12 @@ type Config struct {
 	InsecureOnlineRoot bool
 	// GenesisHash pins, in hex, who were the first staff; empty before genesis.
 	GenesisHash string
+	// RenderCache keeps the compiled page drawer between starts; a folder in
+	// DataDir by default. Only this service may write there.
+	RenderCache string
+	// Email and SMS carry notices to people; without them none are sent. A
+	// demonstration shows them instead.
+	Email, SMS notify.Sender
 	// BackchannelHosts are applications' hosts that may be reached on private addresses.
 	BackchannelHosts []string
 	TrustedProxies   []netip.Prefix
@@ -66,6 +73,9 @@ func (c *Config) check() error {
 	}
 	if c.Organization == "" {
 		c.Organization, c.ShortName, c.OrganizationID = "Gobierno Autónomo Departamental de Oruro", "GAD Oruro", "1020255020"
+	}
+	if c.RenderCache == "" {
+		c.RenderCache = c.path("render")
 	}
 	if c.Node == "" {
 		c.Node = "embedded"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"os"
 
 	"oruro.gob.bo/suti/ca"
 	"oruro.gob.bo/suti/enrolment"
@@ -55,12 +56,27 @@ func (a *App) openSigner(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(c.RenderCache, 0o700); err != nil {
+		return err
+	}
+	draw := signer.NewRenderer(c.RenderCache)
+	a.draws = draw
 	a.Signer, err = signer.New(signer.Config{
 		DB: a.DB, Blobs: a.Blobs, Audit: a.Audit, Core: a.Core, Directory: directory{a.Enrolment}, Subjects: clients{a.IDP}, API: clients{a.IDP}, Auth: a.IDP,
-		Pages: a.Pages, Public: a.Site.Public(), Verifier: signer.LocalVerifier{Roots: a.anchors, TimestampRoots: a.anchors, Now: c.Now}, Demo: c.Demo,
+		Pages: a.Pages, Public: a.Site.Public(), Verifier: signer.LocalVerifier{Roots: a.anchors, TimestampRoots: a.anchors, Now: c.Now}, Renderer: draw, Demo: c.Demo,
 		Logger: c.Logger, Now: c.Now,
 	})
 	return err
+}
+
+// drawer draws the pages of documents.
+type drawer interface{ Warm() error }
+
+// warm prepares the drawer, so that nobody has to wait for it.
+func (a *App) warm(ctx context.Context) {
+	if err := a.draws.Warm(); err != nil {
+		a.Config.Logger.ErrorContext(ctx, "pages cannot be drawn", "error", err.Error())
+	}
 }
 
 // anchors are the certificates that verification trusts: the department's roots.

@@ -82,7 +82,7 @@ func Start(ctx context.Context, c Config) (i *Instance, err error) {
 	issuer := fmt.Sprintf("http://localhost:%d", i.st.Ports[0])
 	i.Bases = [2]string{fmt.Sprintf("http://localhost:%d", i.st.Ports[1]), fmt.Sprintf("http://localhost:%d", i.st.Ports[2])}
 	i.App, err = app.New(ctx, app.Config{
-		DataDir: c.Dir, DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, PublicURL: issuer, Demo: true, Logger: c.Logger, Now: c.Now,
+		DataDir: c.Dir, DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, PublicURL: issuer, RenderCache: renderCache(), Demo: true, Logger: c.Logger, Now: c.Now,
 	})
 	if err != nil {
 		return i, err
@@ -93,6 +93,16 @@ func Start(ctx context.Context, c Config) (i *Instance, err error) {
 		}
 	}
 	return i, i.serve(ctx, c)
+}
+
+// renderCache is this user's own folder for the compiled page drawer, which is
+// the same for every demo and takes seconds to make; "" where there is none.
+func renderCache() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "suti", "render")
 }
 
 // listen takes the ports of the last time, or three free ones from first on,
