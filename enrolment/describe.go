@@ -40,16 +40,20 @@ func said(p identity.Profile) []web.RowView {
 	}
 }
 
+// rowList gathers rows; an empty value is left out.
+type rowList []web.RowView
+
+func (l *rowList) add(key string, value any) {
+	if value != "" {
+		*l = append(*l, web.RowView{Key: key, Value: value})
+	}
+}
+
 // describe says in plain words what an act does. Names are shown only to staff
 // and to the person concerned.
 func (s *Service) describe(ctx context.Context, r *http.Request, st act.Statement, names bool) ([]web.RowView, error) {
-	pr := web.Printer(r)
-	rows := []web.RowView{{Key: "enrolment.fact.kind", Value: pr.T(kindText(st.Body.Kind()))}}
-	add := func(key string, value any) {
-		if value != "" {
-			rows = append(rows, web.RowView{Key: key, Value: value})
-		}
-	}
+	var rows rowList
+	rows.add("enrolment.fact.kind", web.Printer(r).T(kindText(st.Body.Kind())))
 	person, author := parties(st.Body)
 	if names && person != "" {
 		p, err := s.cfg.Accounts.Profile(ctx, person)
@@ -59,72 +63,82 @@ func (s *Service) describe(ctx context.Context, r *http.Request, st act.Statemen
 		if _, ok := st.Body.(*act.Enrolment); ok {
 			rows = append(rows, said(p)...)
 		} else {
-			add("enrolment.fact.person", p.Name.Full())
-			add("enrolment.fact.document", string(p.Document.Type)+" "+p.Document.String())
+			rows.add("enrolment.fact.person", p.Name.Full())
+			rows.add("enrolment.fact.document", string(p.Document.Type)+" "+p.Document.String())
 		}
 	}
-	switch b := st.Body.(type) {
-	case *act.Enrolment:
-		add("enrolment.fact.level", b.Level.String())
-		add("enrolment.fact.keys", strconv.Itoa(len(b.Keys)))
-		if len(b.Keys) == 0 {
-			add("enrolment.fact.card", pr.T("enrolment.yes"))
-		}
-	case *act.RoleGrant:
-		add("enrolment.fact.role", pr.T(roleText(b.Role)))
-		if b.Institution != "" {
-			name, err := s.institutionName(ctx, b.Institution)
-			if err != nil {
-				return nil, err
-			}
-			add("enrolment.fact.institution", name)
-		}
-	case *act.Appointment:
-		p, err := s.post(ctx, b.Post)
-		if err != nil {
-			return nil, err
-		}
-		add("enrolment.fact.post", p.Title+" ("+pr.T("enrolment.kind."+b.Holding)+")")
-		add("enrolment.fact.institution", p.Institution.Name)
-		add("enrolment.fact.legal_act", b.LegalAct)
-		if !b.From.IsZero() {
-			add("enrolment.fact.from", b.From)
-		}
-		if !b.To.IsZero() {
-			add("enrolment.fact.to", b.To)
-		}
-	case *act.End:
-		if b.What == act.EndAppointment {
-			a, err := s.Appointment(ctx, b.Appointment)
-			if err != nil {
-				return nil, err
-			}
-			add("enrolment.fact.post", a.Title)
-			add("enrolment.fact.institution", a.Institution.Name)
-		}
-		add("enrolment.fact.reason", b.Reason)
-	case *act.Suspension:
-		add("enrolment.fact.reason", b.Reason)
-	case *act.Approval:
+	if a, ok := st.Body.(*act.Approval); ok {
 		k, err := s.load(ctx)
 		if err != nil {
 			return nil, err
 		}
-		signed, err := target(k.chain, b.Target)
+		signed, err := target(k.chain, a.Target)
 		if err != nil {
 			return nil, err
 		}
 		more, err := s.describe(ctx, r, signed.Statement(), names)
 		return append(rows, more...), err
 	}
+	if err := s.describeBody(ctx, r, st.Body, &rows); err != nil {
+		return nil, err
+	}
 	if names && author != person && author != "" {
 		p, err := s.cfg.Accounts.Profile(ctx, author)
 		if err != nil {
 			return nil, err
 		}
-		add("enrolment.fact.by", p.Name.Full())
+		rows.add("enrolment.fact.by", p.Name.Full())
 	}
 	return rows, nil
+}
+
+// describeBody adds what a body says beside its people.
+func (s *Service) describeBody(ctx context.Context, r *http.Request, body act.Body, rows *rowList) error {
+	pr := web.Printer(r)
+	switch b := body.(type) {
+	case *act.Enrolment:
+		rows.add("enrolment.fact.level", b.Level.String())
+		rows.add("enrolment.fact.keys", strconv.Itoa(len(b.Keys)))
+		if len(b.Keys) == 0 {
+			rows.add("enrolment.fact.card", pr.T("enrolment.yes"))
+		}
+	case *act.RoleGrant:
+		rows.add("enrolment.fact.role", pr.T(roleText(b.Role)))
+		if b.Institution != "" {
+			name, err := s.institutionName(ctx, b.Institution)
+			if err != nil {
+				return err
+			}
+			rows.add("enrolment.fact.institution", name)
+		}
+	case *act.Appointment:
+		p, err := s.post(ctx, b.Post)
+		if err != nil {
+			return err
+		}
+		rows.add("enrolment.fact.post", p.Title+" ("+pr.T("enrolment.kind."+b.Holding)+")")
+		rows.add("enrolment.fact.institution", p.Institution.Name)
+		rows.add("enrolment.fact.legal_act", b.LegalAct)
+		if !b.From.IsZero() {
+			rows.add("enrolment.fact.from", b.From)
+		}
+		if !b.To.IsZero() {
+			rows.add("enrolment.fact.to", b.To)
+		}
+	case *act.End:
+		if b.What == act.EndAppointment {
+			a, err := s.Appointment(ctx, b.Appointment)
+			if err != nil {
+				return err
+			}
+			rows.add("enrolment.fact.post", a.Title)
+			rows.add("enrolment.fact.institution", a.Institution.Name)
+		}
+		rows.add("enrolment.fact.reason", b.Reason)
+	case *act.Suspension:
+		rows.add("enrolment.fact.reason", b.Reason)
+	}
+	return nil
 }
 
 func (s *Service) institutionName(ctx context.Context, id identity.InstitutionID) (string, error) {

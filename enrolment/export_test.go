@@ -1,0 +1,4 @@
+package enrolment
+
+// NormalCode is normalCode, for its fuzz test.
+func NormalCode(s string) string { return normalCode(s) }
