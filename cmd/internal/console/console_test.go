@@ -111,7 +111,7 @@ func TestPermissions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.enter(w.ana, "ses_a")
-	wants(t, w.get("/cuenta/permisos"), "Becas municipales", "Gobierno Autónomo Municipal de Oruro", "documento de identidad, correo, nombre, fecha de nacimiento", "24 de noviembre de 2027")
+	wants(t, w.get("/cuenta/permisos"), "Becas municipales", "Gobierno Autónomo Municipal de Oruro", "nombre, fecha de nacimiento, documento de identidad, correo", "24 de noviembre de 2027")
 	if to := w.post("/cuenta/permisos/retirar", url.Values{"aplicacion": {"tramites"}}); to != "/cuenta/permisos?hecho=retirar" {
 		t.Errorf("withdrawn: %s", to)
 	}
@@ -156,7 +156,7 @@ func (w *world) story() {
 	w.append(audit.Entry{Kind: "idp.authenticated", Subject: w.ana, Actor: ana, Outcome: "ok", Payload: map[string]any{"method": "clave-tarjeta", "device": "Chrome, Windows"}})
 	w.append(audit.Entry{Kind: "idp.login", Subject: w.ana, Actor: ana, Client: "tramites", Outcome: "granted", Payload: map[string]any{"scopes": []string{"openid", "profile"}}})
 	w.append(audit.Entry{Kind: "idp.token.issued", Subject: w.ana, Actor: ana, Client: "tramites", Outcome: "issued", Payload: map[string]any{"grant": "authorization_code", "scopes": []string{"openid", "profile"}}})
-	w.append(audit.Entry{Kind: "idp.userinfo.read", Subject: w.ana, Actor: "tramites", Client: "tramites", Institution: string(insA), Outcome: "released", Payload: map[string]any{"claims": []string{"sub", "name", "given_name", "birthdate"}}})
+	w.append(audit.Entry{Kind: "idp.userinfo.read", Subject: w.ana, Actor: "tramites", Client: "tramites", Institution: string(insA), Outcome: "released", Payload: map[string]any{"claims": []string{"birthdate", "family_name", "name", "sub", "raza"}}})
 	w.append(audit.Entry{Kind: "idp.userinfo.read", Subject: w.ana, Actor: "borrada", Client: "borrada", Outcome: "released", Payload: map[string]any{"claims": []string{"sub"}}})
 	w.append(audit.Entry{Kind: "idp.logout", Subject: w.ana, Actor: "service:idp", Outcome: "ended", Payload: []string{"another", "shape"}})
 	intent("signer.sign")
@@ -175,7 +175,7 @@ func TestActivity(t *testing.T) {
 	wants(t, body,
 		"Se abrió su cuenta.", "Se abrió su solicitud en una ventanilla y se vieron sus datos.", "Eva Choque, Gobierno Autónomo Departamental de Oruro",
 		"Se agregó la llave de acceso «Celular &lt;b&gt;».", "Se entró con su llave de acceso en Firefox, Android.", "Se entró con su clave y su tarjeta en Chrome, Windows.",
-		"Se entró en Trámites en línea.", "Trámites en línea recibió permiso para leer: nombre, fecha de nacimiento.", "Trámites en línea leyó sus datos: nombre, fecha de nacimiento.",
+		"Se entró en Trámites en línea.", "Trámites en línea recibió permiso para leer: nombre, fecha de nacimiento.", "Trámites en línea leyó sus datos: nombre, fecha de nacimiento, raza.",
 		"borrada leyó sus datos: solo un identificador", "Se cerró su sesión.", "El servicio, de manera automática", "Se autorizó con su llave la firma de un documento.",
 		"todavía no sabe explicar (signer.sign.something-new)")
 	rows := rowRE.FindAllString(body, -1)

@@ -152,16 +152,23 @@ func dataWords(p *i18n.Printer, names []string) string {
 		"phone_number": "console.data.phone", "phone_number_verified": "console.data.phone", "documento_identidad": "console.data.document",
 		"offline_access": "console.data.offline", "openid": "", "sub": "",
 	}
-	var words []string
+	var found, words []string
 	for _, name := range names {
 		list, known := keys[name]
 		if !known {
-			words = append(words, name)
+			list = name // told as it is
 		}
-		for key := range strings.FieldsSeq(list) {
-			if w := p.T(key); !slices.Contains(words, w) {
-				words = append(words, w)
-			}
+		found = append(found, strings.Fields(list)...)
+	}
+	order := []string{"console.data.name", "console.data.birth", "console.data.document", "console.data.email", "console.data.phone", "console.data.offline"}
+	for _, key := range order {
+		if slices.Contains(found, key) {
+			words = append(words, p.T(key))
+		}
+	}
+	for _, name := range found {
+		if !slices.Contains(order, name) && !slices.Contains(words, name) {
+			words = append(words, name)
 		}
 	}
 	if len(words) == 0 {
