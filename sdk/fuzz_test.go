@@ -40,7 +40,7 @@ func FuzzParseJWKS(f *testing.F) {
 
 func TestStrictJSONRefusesAmbiguity(t *testing.T) {
 	t.Parallel()
-	for _, bad := range []string{`{"a":1,"a":2}`, `{"a":1,"A":2}`, `{"a":{"b":1,"b":2}}`, `{} {}`, `[]`, `"x"`, ``, `{`, `{"a":[{"b":1},{"c":1,"c":2}]}`} {
+	for _, bad := range []string{`{"a":1,"a":2}`, `{"a":1,"A":2}`, `{"sub":1,"ſub":2}`, `{"a":{"b":1,"b":2}}`, `{} {}`, `[]`, `"x"`, ``, `{`, `{"a":[{"b":1},{"c":1,"c":2}]}`} {
 		var v map[string]json.RawMessage
 		if err := strictJSON([]byte(bad), &v); err == nil {
 			t.Errorf("%s accepted", bad)

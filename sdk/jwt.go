@@ -108,7 +108,7 @@ func noDuplicates(raw []byte) error {
 		}
 		if top.key {
 			name, _ := tok.(string)
-			name = strings.ToLower(name) // encoding/json matches names without regard to case
+			name = strings.ToLower(strings.ToUpper(name)) // encoding/json matches names without regard to case, also U+017F and s
 			if top.names[name] {
 				return errors.New("a name stands twice")
 			}

@@ -188,6 +188,9 @@ func (c *Client) finish(w http.ResponseWriter, r *http.Request) (string, error) 
 	if err := c.post(ctx, c.provider.meta.Token, form, http.StatusOK, &reply); err != nil {
 		return "", err
 	}
+	if !strings.EqualFold(reply.TokenType, "bearer") {
+		return "", tokenErr("not a bearer token")
+	}
 	want := expect{nonce: p.Nonce, accessToken: reply.AccessToken, maxAge: -1, acr: p.Asked.ACR}
 	if p.Asked.HasAge {
 		want.maxAge = p.Asked.MaxAge
@@ -260,10 +263,12 @@ func (c *Client) takePending(ctx context.Context, r *http.Request, state string)
 
 // open stores a new session under a fresh id and ends the one before.
 func (c *Client) open(ctx context.Context, w http.ResponseWriter, r *http.Request, claims *Claims, idToken string) error {
-	if ck, err := r.Cookie(c.cookie); err == nil {
-		if _, _, err := c.cfg.Store.Take(ctx, keyOf("session", ck.Value)); err != nil {
+	if _, id, err := c.load(r); err == nil {
+		if err := c.endSession(ctx, id); err != nil {
 			return err
 		}
+	} else if !errors.Is(err, ErrNoSession) {
+		return err
 	}
 	now := c.cfg.Now()
 	id := token256()

@@ -30,7 +30,7 @@ func (c *Client) Routes() http.Handler {
 func (c *Client) logout(w http.ResponseWriter, r *http.Request) {
 	s, id, err := c.load(r)
 	if err == nil {
-		if _, _, err := c.cfg.Store.Take(r.Context(), keyOf("session", id)); err != nil {
+		if err := c.endSession(r.Context(), id); err != nil {
 			c.cfg.OnError(w, r, err) // the session may live on: do not say that it ended
 			return
 		}
@@ -42,7 +42,11 @@ func (c *Client) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := url.Values{"id_token_hint": {s.IDToken}, "client_id": {c.cfg.ClientID}, "post_logout_redirect_uri": {c.PostLogoutRedirectURI()}}
-	http.Redirect(w, r, c.provider.meta.EndSession+"?"+v.Encode(), http.StatusSeeOther)
+	sep := "?"
+	if strings.Contains(c.provider.meta.EndSession, "?") {
+		sep = "&"
+	}
+	http.Redirect(w, r, c.provider.meta.EndSession+sep+v.Encode(), http.StatusSeeOther)
 }
 
 func (c *Client) loggedOut(w http.ResponseWriter, r *http.Request) {

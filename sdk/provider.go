@@ -74,6 +74,14 @@ func discover(ctx context.Context, issuer string, client *http.Client, now func(
 			return nil, fmt.Errorf("%w: %w", ErrDiscovery, err)
 		}
 	}
+	for _, u := range []string{p.meta.UserInfo, p.meta.Introspection, p.meta.EndSession, p.meta.PAR} {
+		if u == "" {
+			continue // not served
+		}
+		if err := checkURL(u); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDiscovery, err)
+		}
+	}
 	return p, nil
 }
 

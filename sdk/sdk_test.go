@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +47,31 @@ type world struct {
 	client  *sdk.Client
 	app     *httptest.Server
 	lastErr error
+	store   *hookStore
+}
+
+// hookStore lets a test act between two steps of a request.
+type hookStore struct {
+	sdk.Store
+	mu    sync.Mutex
+	after func(key string) // after a Get
+}
+
+func (s *hookStore) Get(ctx context.Context, key string) ([]byte, bool, error) {
+	value, ok, err := s.Store.Get(ctx, key)
+	s.mu.Lock()
+	after := s.after
+	s.mu.Unlock()
+	if after != nil {
+		after(key)
+	}
+	return value, ok, err
+}
+
+func (s *hookStore) hook(after func(key string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.after = after
 }
 
 // jar keeps cookies by name and, as a browser does on localhost, sends Secure ones over http.
@@ -116,7 +142,8 @@ func newWorld(t *testing.T, useKey bool, opts ...sdk.Option) *world {
 	var handler http.Handler
 	w.app = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
 	t.Cleanup(w.app.Close)
-	cfg := sdk.Config{Issuer: w.issuer.URL, ClientID: "tramites", BaseURL: w.app.URL, Now: w.clock.Now,
+	w.store = &hookStore{Store: sdk.NewMemoryStore(w.clock.Now)}
+	cfg := sdk.Config{Issuer: w.issuer.URL, ClientID: "tramites", BaseURL: w.app.URL, Now: w.clock.Now, Store: w.store,
 		OnError: func(rw http.ResponseWriter, _ *http.Request, err error) {
 			w.lastErr = err
 			http.Error(rw, "refused", http.StatusForbidden)
@@ -451,6 +478,78 @@ func TestNewRefusesBadConfigurations(t *testing.T) {
 	}
 	if _, err := sdk.New(t.Context(), good); err != nil {
 		t.Errorf("good configuration refused: %v", err)
+	}
+}
+
+// TestEveryAddressOfTheProviderIsSafe: a token sent to an address without TLS is lost.
+func TestEveryAddressOfTheProviderIsSafe(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"", "authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "introspection_endpoint", "end_session_endpoint", "pushed_authorization_request_endpoint"} {
+		var server *httptest.Server
+		server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+			m := map[string]any{"issuer": server.URL, "authorization_response_iss_parameter_supported": true}
+			for _, n := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"} {
+				m[n] = server.URL + "/" + n
+			}
+			if name != "" {
+				m[name] = "http://id.example/x"
+			}
+			_ = json.NewEncoder(rw).Encode(m)
+		}))
+		_, err := sdk.New(t.Context(), sdk.Config{Issuer: server.URL, ClientID: "a", ClientSecret: "b", BaseURL: "https://a.example"})
+		if refused := errors.Is(err, sdk.ErrDiscovery); refused != (name != "") {
+			t.Errorf("%q without TLS: %v", name, err)
+		}
+		server.Close()
+	}
+}
+
+// TestLogoutIsFinal: a request that read the session before the logout writes
+// back after it when the session was last seen. That must not revive it.
+func TestLogoutIsFinal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, true)
+	j := w.browser()
+	w.get(j, w.app.URL+"/")
+	stolen := &jar{map[string]string{}}
+	for n, v := range j.cookies {
+		stolen.cookies[n] = v
+	}
+	w.clock.Add(2 * time.Minute) // so that the next request writes
+	var once sync.Once
+	w.store.hook(func(key string) {
+		if strings.HasPrefix(key, "ended-s") { // the request has the session and is about to use it
+			once.Do(func() {
+				w.store.hook(nil)
+				w.send(j, http.MethodPost, w.app.URL+"/auth/salir", "", nil)
+			})
+		}
+	})
+	w.get(stolen, w.app.URL+"/")
+	w.issuer.Person = nil
+	if status, _, _ := w.get(stolen, w.app.URL+"/"); status != 403 {
+		t.Errorf("got %d with the cookie from before the logout, want a new login", status)
+	}
+}
+
+// TestLoginsNeverPushOutSessions: beginning logins costs nothing, so it may not cost others their session.
+func TestLoginsNeverPushOutSessions(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := sdk.NewMemoryStore(time.Now)
+	if err := s.Put(ctx, "session:a", []byte("v"), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 120_000 {
+		if err := s.Put(ctx, fmt.Sprint("login:", i), nil, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, ok, _ := s.Get(ctx, "session:a"); !ok {
+		t.Error("the session is gone")
+	}
+	if _, ok, _ := s.Get(ctx, "login:0"); ok {
+		t.Error("logins are not bounded")
 	}
 }
 

@@ -86,7 +86,7 @@ func (c *Client) load(r *http.Request) (*session, string, error) {
 	if now.Sub(s.Seen) >= c.cfg.Idle || now.Sub(s.Created) >= c.cfg.Absolute {
 		return nil, "", ErrNoSession
 	}
-	ended, err := c.ended(ctx, &s)
+	ended, err := c.ended(ctx, key, &s)
 	if err != nil || ended {
 		return nil, "", errOr(err, ErrNoSession)
 	}
@@ -106,8 +106,24 @@ func errOr(err, other error) error {
 	return other
 }
 
-// ended reports whether the provider ended the session or all of the person's.
-func (c *Client) ended(ctx context.Context, s *session) (bool, error) {
+// endSession makes a session unusable for good: the mark outlives the session,
+// so that a request under way, which writes back when it was last seen, cannot
+// bring it to life again.
+func (c *Client) endSession(ctx context.Context, id string) error {
+	key := keyOf("session", id)
+	if err := c.cfg.Store.Put(ctx, keyOf("ended-session", key), []byte("1"), c.cfg.Absolute+time.Minute); err != nil {
+		return err
+	}
+	_, _, err := c.cfg.Store.Take(ctx, key)
+	return err
+}
+
+// ended reports whether the person left, or the provider ended the session or
+// all of the person's.
+func (c *Client) ended(ctx context.Context, key string, s *session) (bool, error) {
+	if _, ok, err := c.cfg.Store.Get(ctx, keyOf("ended-session", key)); err != nil || ok {
+		return ok, err
+	}
 	if s.User.SessionID != "" {
 		if _, ok, err := c.cfg.Store.Get(ctx, keyOf("ended-sid", s.User.SessionID)); err != nil || ok {
 			return ok, err

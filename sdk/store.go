@@ -3,6 +3,7 @@ package sdk
 import (
 	"container/list"
 	"context"
+	"strings"
 	"sync"
 	"time"
 )
@@ -19,16 +20,23 @@ type Store interface {
 	Take(ctx context.Context, key string) ([]byte, bool, error)
 }
 
-// maxMemoryEntries bounds the in-process store; the oldest entry gives way.
-const maxMemoryEntries = 100_000
+// Bounds of the in-process store; the oldest entry gives way. Anybody can begin
+// a login, so those have a bound of their own and never push out a session.
+const (
+	maxMemoryEntries = 100_000
+	maxMemoryLogins  = 20_000
+)
 
 type memoryStore struct {
 	now func() time.Time
 
-	mu      sync.Mutex // guards entries, order
+	mu      sync.Mutex // guards entries, orders
 	entries map[string]*list.Element
-	order   *list.List // oldest first
+	orders  map[bool]*list.List // oldest first; logins under way (true) and all else
 }
+
+// isLogin reports whether a key is one of a login under way.
+func isLogin(key string) bool { return strings.HasPrefix(key, "login:") }
 
 type memoryEntry struct {
 	key     string
@@ -36,20 +44,25 @@ type memoryEntry struct {
 	expires time.Time
 }
 
-// NewMemoryStore returns a Store for one process, bounded to 100,000 entries.
+// NewMemoryStore returns a Store for one process, bounded to 100,000 entries
+// and 20,000 logins under way.
 func NewMemoryStore(now func() time.Time) Store {
-	return &memoryStore{now: now, entries: map[string]*list.Element{}, order: list.New()}
+	return &memoryStore{now: now, entries: map[string]*list.Element{}, orders: map[bool]*list.List{true: list.New(), false: list.New()}}
 }
 
 func (m *memoryStore) Put(_ context.Context, key string, value []byte, ttl time.Duration) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.drop(key)
-	for len(m.entries) >= maxMemoryEntries {
-		oldest, _ := m.order.Front().Value.(*memoryEntry)
+	order, limit := m.orders[isLogin(key)], maxMemoryEntries
+	if isLogin(key) {
+		limit = maxMemoryLogins
+	}
+	for order.Len() >= limit {
+		oldest, _ := order.Front().Value.(*memoryEntry)
 		m.drop(oldest.key)
 	}
-	m.entries[key] = m.order.PushBack(&memoryEntry{key, append([]byte(nil), value...), m.now().Add(ttl)})
+	m.entries[key] = order.PushBack(&memoryEntry{key, append([]byte(nil), value...), m.now().Add(ttl)})
 	return nil
 }
 
@@ -82,7 +95,7 @@ func (m *memoryStore) live(key string) ([]byte, bool, error) {
 
 func (m *memoryStore) drop(key string) {
 	if el, ok := m.entries[key]; ok {
-		m.order.Remove(el)
+		m.orders[isLogin(key)].Remove(el)
 		delete(m.entries, key)
 	}
 }
