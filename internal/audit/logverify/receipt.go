@@ -38,7 +38,8 @@ func (r Receipt) MarshalText() ([]byte, error) {
 	return p.MarshalText()
 }
 
-// ParseReceipt reads the text of a receipt. It checks the form only: see [VerifyReceipt].
+// ParseReceipt reads the text of a receipt, which has exactly one form: that of
+// [Receipt.MarshalText]. It checks the form only: see [VerifyReceipt].
 func ParseReceipt(text []byte) (Receipt, error) {
 	p, err := ParseProof(text)
 	if err != nil {
@@ -54,7 +55,11 @@ func ParseReceipt(text []byte) (Receipt, error) {
 		return Receipt{}, fmt.Errorf("%w: extra data is not that of a receipt", ErrProof)
 	}
 	p.Extra = nil
-	return Receipt{Leaf: e.Leaf, Body: e.Body, Proof: p}, nil
+	r := Receipt{Leaf: e.Leaf, Body: e.Body, Proof: p}
+	if again, err := r.MarshalText(); err != nil || !bytes.Equal(again, text) {
+		return Receipt{}, fmt.Errorf("%w: receipt is not in canonical form", ErrProof)
+	}
+	return r, nil
 }
 
 // VerifyReceipt checks that vkey signed a tree with r's leaf at its index, and
