@@ -248,6 +248,7 @@ func (a *App) tidy(ctx context.Context) {
 	err := errors.Join(
 		ignoreCount(a.Passkeys.Purge(ctx, before, 1000)), a.Accounts.Purge(ctx, before, 1000), a.IDP.Purge(ctx, before, 1000), ignoreInt(a.Keys.Advance(ctx)),
 		outbox.Purge(ctx, a.DB, before),
+		a.DB.Write(ctx, func(tx *db.Tx) error { return ignoreCount(notify.Purge(tx, before.Add(-30*24*time.Hour), 1000)) }),
 	)
 	if err != nil && ctx.Err() == nil {
 		a.Config.Logger.ErrorContext(ctx, "clean-up failed", "error", err.Error())

@@ -1,16 +1,20 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"os"
 
 	"oruro.gob.bo/suti/ca"
+	"oruro.gob.bo/suti/cmd/internal/console"
 	"oruro.gob.bo/suti/enrolment"
 	"oruro.gob.bo/suti/enrolment/account"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/cache"
+	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/internal/tsp"
 	"oruro.gob.bo/suti/signer"
 	"oruro.gob.bo/suti/signer/core"
@@ -51,7 +55,7 @@ func (a *App) openSigner(context.Context) error {
 	c, err := a.Config, error(nil)
 	a.Core, err = core.New(core.Config{
 		DB: a.DB, Keys: a.Keys, Audit: a.Audit, Certifier: certifier{a.CA}, Timestamper: stamper{a.CA}, Hints: hints{a.Passkeys}, KeyPolicy: policy,
-		Logger: c.Logger, Now: c.Now,
+		Suspect: a.suspect, Logger: c.Logger, Now: c.Now,
 	})
 	if err != nil {
 		return err
@@ -63,10 +67,24 @@ func (a *App) openSigner(context.Context) error {
 	a.draws = draw
 	a.Signer, err = signer.New(signer.Config{
 		DB: a.DB, Blobs: a.Blobs, Audit: a.Audit, Core: a.Core, Directory: directory{a.Enrolment}, Subjects: clients{a.IDP}, API: clients{a.IDP}, Auth: a.IDP,
-		Pages: a.Pages, Public: a.Site.Public(), Verifier: signer.LocalVerifier{Roots: a.anchors, TimestampRoots: a.anchors, Now: c.Now}, Renderer: draw, Demo: c.Demo,
+		Pages: a.Pages, Public: a.Site.Public(), Verifier: signer.LocalVerifier{Roots: a.anchors, TimestampRoots: a.anchors, Now: c.Now}, Renderer: draw, SignOut: console.PathSignOut, Demo: c.Demo,
 		Logger: c.Logger, Now: c.Now,
 	})
 	return err
+}
+
+// suspect suspends the passkey whose counter did not rise when it signed, which
+// may be a copy.
+func (a *App) suspect(ctx context.Context, person identity.PersonID, cose []byte) {
+	have, err := a.Passkeys.Credentials(ctx, person)
+	for _, c := range have {
+		if c.State == passkey.Active && bytes.Equal(c.PublicKey, cose) {
+			err = errors.Join(err, a.Passkeys.SetState(ctx, "service:signer", person, c.ID, passkey.Active, passkey.Suspended))
+		}
+	}
+	if err != nil {
+		a.Config.Logger.ErrorContext(ctx, "a suspect passkey was not suspended", "person", person, "error", err.Error())
+	}
 }
 
 // drawer draws the pages of documents.

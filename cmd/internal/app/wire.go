@@ -79,7 +79,7 @@ func (c certifier) Certificate(ctx context.Context, r core.CertificateRequest) (
 		IntentID: r.IntentID, Person: r.Profile.Person, Epoch: r.Epoch, Name: r.Profile.Name, Document: r.Profile.Document,
 		Appointment: r.Appointment, PublicKey: r.PublicKey, Proof: r.Proof, Actor: r.Actor,
 	})
-	if errors.Is(err, ca.ErrAbandoned) {
+	if errors.Is(err, ca.ErrAbandoned) || errors.Is(err, ca.ErrConflict) { // a conflict: the person changed since the key was made
 		err = errors.Join(core.ErrCertificateAbandoned, err)
 	}
 	if err != nil {
