@@ -18,7 +18,6 @@ import (
 
 	"oruro.gob.bo/suti/ca"
 	"oruro.gob.bo/suti/internal/audit"
-	"oruro.gob.bo/suti/internal/db"
 )
 
 // The admin socket speaks HTTP with JSON over a Unix socket that only the
@@ -68,7 +67,18 @@ type serverStatus struct {
 	Genesis     string            `json:"genesis,omitempty"`
 	Log         logStatus         `json:"log"`
 	Authorities []authorityStatus `json:"authorities"`
-	Writes      db.Stats          `json:"writes"`
+	Writes      writeCounts       `json:"writes"` // since the start
+}
+
+// writeCounts are db.Stats in the form of the socket.
+type writeCounts struct {
+	Commits   int64 `json:"commits"`
+	Writes    int64 `json:"writes"`
+	Refused   int64 `json:"refused"`
+	Retries   int64 `json:"retries"`
+	Ambiguous int64 `json:"ambiguous"`
+	Deadlocks int64 `json:"deadlocks"`
+	MaxBatch  int64 `json:"max_batch"`
 }
 
 type logStatus struct {
@@ -116,7 +126,7 @@ func answer(w http.ResponseWriter, v any, err error) {
 func (s *server) status(ctx context.Context) (serverStatus, error) {
 	out := serverStatus{
 		Build: thisBuild(), Started: s.started, Node: s.cfg.Node, PublicURL: s.cfg.PublicURL, Database: s.app.DB.Engine().String(),
-		Readiness: s.readiness(ctx), Authorities: []authorityStatus{}, Writes: s.app.DB.Stats(), Log: logStatus{Key: s.app.Seq.VerifierKey()},
+		Readiness: s.readiness(ctx), Authorities: []authorityStatus{}, Writes: writeCounts(s.app.DB.Stats()), Log: logStatus{Key: s.app.Seq.VerifierKey()},
 	}
 	if hash, err := s.app.Enrolment.Genesis(ctx); err == nil {
 		out.Genesis = hex.EncodeToString(hash[:])

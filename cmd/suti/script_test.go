@@ -2,11 +2,17 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"oruro.gob.bo/suti/internal/db/dbtest"
 )
 
 // TestMain makes "exec suti" in the scripts run this very program.
@@ -35,15 +41,31 @@ func TestMain(m *testing.M) {
 //	get URL              writes what is served there to stdout
 //	stat MODE FILE       compares the mode of a file
 //	isjson FILE PATH VALUE   compares a member of a JSON file: signatures.0.verdict
+//	setjson NAME FILE PATH   sets a variable to a member of a JSON file
+//	postgres FILE        writes the address of a schema of its own; condition [postgres]
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	postgresURL := os.Getenv(dbtest.EnvPostgres)
+	if postgresURL == "" && os.Getenv(dbtest.EnvRequire) == "1" {
+		t.Errorf("%s is not set", dbtest.EnvPostgres)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata",
 		Setup: setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"pki": scriptPKI, "pdf": scriptPDF, "flip": scriptFlip, "append": scriptAppend, "tsa": scriptTSA,
-			"log": scriptLog, "forklog": scriptForkLog, "servelog": scriptServeLog, "isjson": scriptIsJSON, "exits": scriptExits,
-			"notify": scriptNotify, "notified": scriptNotified, "ports": scriptPorts, "get": scriptGet, "stat": scriptStat,
+			"log": scriptLog, "forklog": scriptForkLog, "servelog": scriptServeLog, "isjson": scriptIsJSON, "setjson": scriptSetJSON, "exits": scriptExits,
+			"notify": scriptNotify, "notified": scriptNotified, "ports": scriptPorts,
+			"postgres": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(newSchema(t, postgresURL)+"\n"), 0o600))
+			},
+			"get": scriptGet, "stat": scriptStat,
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "postgres" {
+				return postgresURL != "", nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -54,4 +76,26 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("TMPDIR", env.WorkDir)
 	return os.MkdirAll(filepath.Join(env.WorkDir, "tmp"), 0o755)
+}
+
+// newSchema makes an empty schema, removed at the end of the test, and returns
+// the address that leads to it.
+func newSchema(t *testing.T, server string) string {
+	admin, name := dbtest.Admin(t), "cli_"+strings.ToLower(rand.Text())
+	if _, err := admin.Exec("CREATE SCHEMA " + name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := admin.Exec("DROP SCHEMA " + name + " CASCADE"); err != nil {
+			t.Error(err)
+		}
+	})
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatalf("%s is not an address", dbtest.EnvPostgres)
+	}
+	q := u.Query()
+	q.Set("search_path", name)
+	u.RawQuery = q.Encode()
+	return u.String()
 }
