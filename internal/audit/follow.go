@@ -1,7 +1,9 @@
 package audit
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -41,4 +43,35 @@ func After(q db.Querier, log, index int64, limit int) ([]Placed, error) {
 		out = append(out, p)
 	}
 	return out, rows.Err()
+}
+
+// neighbours is how many entries before one are asked for its least age.
+const neighbours = 1000
+
+// Recorded returns when an entry with that object and leaf body was made, as
+// far as the order of the log bears it out: not before the entries that stand
+// before it, so that nobody can date an entry back in retrospect. placed is false
+// while the entry waits for its place; without an entry at is zero.
+func (l *Log) Recorded(ctx context.Context, object string, body []byte) (at time.Time, placed bool, err error) {
+	var micros int64
+	var number, index sql.NullInt64
+	err = l.db.Read(ctx, func(tx *db.Tx) error {
+		err := tx.QueryRow(`SELECT at, log_number, leaf_index FROM audit_entry WHERE object = $1 AND body = $2 ORDER BY at, id LIMIT 1`,
+			object, body).Scan(&micros, &number, &index)
+		if err != nil || !index.Valid {
+			return err
+		}
+		var before sql.NullInt64
+		err = tx.QueryRow(`SELECT MAX(at) FROM audit_entry WHERE log_number = $1 AND leaf_index >= $2 AND leaf_index < $3`,
+			number.Int64, index.Int64-neighbours, index.Int64).Scan(&before)
+		micros = max(micros, before.Int64)
+		return err
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, false, nil
+	}
+	if err != nil {
+		return time.Time{}, false, fmt.Errorf("entry of %s: %w", object, err)
+	}
+	return time.UnixMicro(micros).UTC(), index.Valid, nil
 }

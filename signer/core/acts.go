@@ -67,7 +67,8 @@ func (c *Core) pinned(ctx context.Context) (act.Hash, error) {
 
 // AcceptAct takes a signed act in its stored form (suti/signed-act/v1) into the
 // core's own store, if it stands under the pinned genesis (package act says by which
-// rules). Taking an act again is no error. Otherwise it returns an *act.Refusal,
+// rules). Taking an act again is no error. An act that was recorded in the log in
+// time may arrive at any time after. Otherwise it returns an *act.Refusal,
 // an error of act.Parse, or a refusal with [CodeNoGenesis].
 func (c *Core) AcceptAct(ctx context.Context, raw []byte) error {
 	s, err := act.Parse(raw)
@@ -120,8 +121,34 @@ func (c *Core) admissible(ctx context.Context, s *act.Signed) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, err = snap.chain.Admit(s, c.cfg.Now())
+	at, err := c.arrival(ctx, s)
+	if err != nil {
+		return 0, err
+	}
+	_, err = snap.chain.Admit(s, at)
 	return snap.seq, err
+}
+
+// errUnplaced reports a late act whose entry has no place in the log yet.
+var errUnplaced = errors.New("core: the log does not yet say when this act was recorded")
+
+// arrival returns when an act became known. That is now, unless it comes late,
+// as after a stop of this service, and the log says that it was recorded in time.
+func (c *Core) arrival(ctx context.Context, s *act.Signed) (time.Time, error) {
+	now := c.cfg.Now()
+	if now.Sub(s.Statement().At) <= act.MaxDelay {
+		return now, nil
+	}
+	at, placed, err := c.cfg.Audit.Recorded(ctx, string(s.Statement().ID), s.Leaf())
+	switch {
+	case err != nil:
+		return now, err
+	case at.IsZero() || at.After(now):
+		return now, nil
+	case !placed:
+		return now, errUnplaced
+	}
+	return at, nil
 }
 
 func (c *Core) storeAct(ctx context.Context, seq int64, s *act.Signed, raw []byte) error {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"oruro.gob.bo/suti/internal/act"
+	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/bundle"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/db/dbtest"
@@ -499,6 +500,43 @@ func TestActsAreJudged(t *testing.T) {
 		w.Reopen() // reads the same acts again
 		_, err := w.Core.BeginActivation(t.Context(), order(w.Other, sample("x")))
 		wantCode(t, err, core.CodeSuspended)
+	})
+}
+
+// TestActsArriveLate hands over acts after a long stop of the service: what the
+// log recorded in time counts, what somebody dated back does not.
+func TestActsArriveLate(t *testing.T) {
+	each(t, func(t *testing.T, w *coretest.World) {
+		suspend := func(p *coretest.Person) *act.Signed {
+			return w.Act(&act.Suspension{Person: p.ID(), Reason: "x", By: w.Supervisor.ID(), Capacity: act.Supervisor}, w.Supervisor)
+		}
+		record := func(s *act.Signed) {
+			t.Helper()
+			p, err := w.Audit.Prepare(t.Context(), audit.Entry{Kind: "enrolment.act.suspension", Actor: string(w.Supervisor.ID()),
+				Outcome: audit.OutcomeOK, Object: string(s.Statement().ID), Leaf: s.Leaf()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Write(func(tx *db.Tx) error { _, err := w.Audit.Append(tx, p); return err })
+		}
+		intime, backdated := suspend(w.Other), suspend(w.Citizen)
+		record(intime)
+		w.Clock.Add(2 * time.Hour)
+		var refused *act.Refusal
+		if err := w.Core.AcceptAct(t.Context(), w.Raw(intime)); err == nil || errors.As(err, &refused) {
+			t.Errorf("before the log says when: got %v, want an error that is worth another try", err)
+		}
+		w.Sequence()
+		if err := w.Core.AcceptAct(t.Context(), w.Raw(intime)); err != nil {
+			t.Errorf("recorded in time: %v", err)
+		}
+		w.Accept(suspend(w.Official)) // makes a later entry
+		w.Sequence()
+		record(backdated)
+		w.Sequence()
+		if err := w.Core.AcceptAct(t.Context(), w.Raw(backdated)); !errors.Is(err, act.ErrTime) {
+			t.Errorf("dated back: got %v, want ErrTime", err)
+		}
 	})
 }
 
