@@ -40,6 +40,9 @@ func (f *Flow) complete(w http.ResponseWriter, r *http.Request, st *state, conse
 	switch {
 	case errors.Is(err, store.ErrSpent):
 		return f.cfg.Pages.Finished(w, r, st.client.Name)
+	case isNotFound(err): // the person left in another tab meanwhile: ask who enters
+		http.Redirect(w, r, PathPrefix+st.interaction.ID, http.StatusSeeOther)
+		return nil
 	case errors.As(err, &refused): // a waiver may have ended since the request came
 		return f.deny(w, r, st, refused)
 	case err != nil:
@@ -71,14 +74,14 @@ func (f *Flow) commit(ctx context.Context, st *state, scopes, consented []string
 	entry, err := f.cfg.Audit.Prepare(ctx, audit.Entry{
 		Kind: "idp.login", Subject: st.session.Person, Actor: string(st.session.Person), Client: st.client.ID, Institution: string(st.client.Institution),
 		Object: st.interaction.ID, Outcome: "granted",
-		Payload: map[string]any{"scopes": scopes, "acr": st.assurance.ACR(), "amr": st.assurance.AMR, "consented": consented, "application": st.client.Name},
+		Payload: map[string]any{"scopes": scopes, "acr": st.acr(), "amr": st.assurance.AMR, "consented": consented, "application": st.client.Name},
 	})
 	if err != nil {
 		return "", err
 	}
 	grant := &store.Grant{
 		ID: identity.NewID("grt", now), Session: st.session.ID, Client: st.client.ID, Person: st.session.Person, Epoch: st.session.Epoch,
-		Scopes: scopes, Request: st.request.Encode(), ACR: st.assurance.ACR(), AMR: st.assurance.AMR, AuthAt: st.assurance.AuthTime, CreatedAt: now,
+		Scopes: scopes, Request: st.request.Encode(), ACR: st.acr(), AMR: st.assurance.AMR, AuthAt: st.assurance.AuthTime, CreatedAt: now,
 	}
 	code.Grant = grant.ID
 	freshSub, freshSID := session.Random256(), session.Random256()
@@ -95,6 +98,9 @@ func (f *Flow) commit(ctx context.Context, st *state, scopes, consented []string
 }
 
 func (f *Flow) apply(tx *db.Tx, st *state, grant *store.Grant, code *store.Code, consented []string, freshSub, freshSID string, now time.Time, entry *audit.Prepared) error {
+	if err := store.RequireSession(tx, st.session.ID, now); err != nil {
+		return err
+	}
 	if err := store.DecideInteraction(tx, st.interaction.ID, now); err != nil {
 		return err
 	}

@@ -105,7 +105,7 @@ func (f *Flow) show(w http.ResponseWriter, r *http.Request) error {
 func (f *Flow) loginView(st *state, problem string) page.Login {
 	v := page.Login{
 		App: st.client.Name, Local: st.request.Local != "", Action: PathPrefix + st.interaction.ID, Cards: f.cfg.Cards != nil,
-		StepUp: st.next == stepUp, Insufficient: st.insufficient, Problem: problem, Hint: st.request.LoginHint,
+		StepUp: st.next == stepUp, Insufficient: st.insufficient, Problem: problem, Hint: st.request.LoginHint, Redirect: st.request.RedirectURI,
 	}
 	if st.next == stepUp {
 		v.Person, v.Shared = st.profile.Name.Full(), st.session.Shared

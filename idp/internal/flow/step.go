@@ -143,6 +143,22 @@ func (f *Flow) hinted(ctx context.Context, st *state) (bool, error) {
 	return who == st.session.Person, err
 }
 
+// acr is the claim that the application gets: the level, or, where it asked for
+// values of which the level's is none, the first of them that is met (OpenID
+// Connect Core 1.0 §5.5.1.1).
+func (st *state) acr() string {
+	level := st.assurance.ACR()
+	for _, asked := range [][]string{st.request.EssentialACR, st.request.ACRValues} {
+		if slices.Contains(asked, level) {
+			return level
+		}
+		if i := slices.IndexFunc(asked, st.assurance.Meets); i >= 0 {
+			return asked[i]
+		}
+	}
+	return level
+}
+
 func meetsAny(a session.Assurance, acrs []string) bool {
 	return len(acrs) == 0 || slices.ContainsFunc(acrs, a.Meets)
 }

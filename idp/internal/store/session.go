@@ -59,6 +59,15 @@ func RotateSecret(tx *db.Tx, id string, fresh []byte, now time.Time) error {
 	return err
 }
 
+// RequireSession returns ErrNotFound unless a session stands: not ended, not
+// expired, its person active in the same epoch. It is the condition of writes
+// that a person's answer causes.
+func RequireSession(tx *db.Tx, id string, now time.Time) error {
+	var one int64
+	return notFound(tx.QueryRow(`SELECT 1 FROM idp_session s JOIN subject p ON p.person = s.person AND p.epoch = s.epoch AND p.state = 'active'
+		WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > $2`, id, db.Micros(now)).Scan(&one))
+}
+
 // TouchSession moves the idle limit; it never revives a session that has passed it.
 func TouchSession(tx *db.Tx, id string, now time.Time) error {
 	_, err := tx.Exec(`UPDATE idp_session SET seen_at = $2 WHERE id = $1 AND ended_at IS NULL AND seen_at < $2 AND seen_at + idle_us > $2`, id, db.Micros(now))
