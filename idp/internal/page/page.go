@@ -62,6 +62,7 @@ type Login struct {
 	Shared       bool   // set for StepUp on a shared device: it stays one
 	Problem      string // i18n key, or empty
 	Hint         string // login_hint
+	Redirect     string // where the page's forms lead in the end; empty for our own pages
 }
 
 func (l Login) faults() []web.FieldError {
@@ -84,7 +85,7 @@ func (l Login) title() (string, []any) {
 // Login shows the passkey button and the other ways in.
 func (p *Pages) Login(w http.ResponseWriter, r *http.Request, l Login) error {
 	title, args := l.title()
-	if err := web.Relax(w, web.Policy{ConnectSelf: true}); err != nil {
+	if err := allow(w, web.Policy{ConnectSelf: true}, l.Redirect); err != nil {
 		return err
 	}
 	return p.set.Render(w, r, web.Page{Template: "entrar", Title: title, TitleArgs: args, Data: l, Errors: l.faults(), Scripts: []string{"llave.js"}})
@@ -103,11 +104,17 @@ func (p *Pages) CardName(w http.ResponseWriter, r *http.Request, c Card) error {
 	if c.Username == "" {
 		c.Username = c.Hint
 	}
+	if err := allowForm(w, c.Redirect); err != nil {
+		return err
+	}
 	return p.set.Render(w, r, web.Page{Template: "tarjeta-nombre", Title: "idp.card.title", Data: c, Errors: c.faults(), Back: c.Action})
 }
 
 // Card asks for password and cell.
 func (p *Pages) Card(w http.ResponseWriter, r *http.Request, c Card) error {
+	if err := allowForm(w, c.Redirect); err != nil {
+		return err
+	}
 	return p.set.Render(w, r, web.Page{Template: "tarjeta", Title: "idp.card.title", Data: c, Errors: c.faults(), Back: c.Action + "/tarjeta"})
 }
 
@@ -182,14 +189,19 @@ func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, c Consent) error
 // allowForm lets the page's form lead to the application, which browsers check
 // against form-action even after a redirect.
 func allowForm(w http.ResponseWriter, redirect string) error {
-	if redirect == "" {
-		return nil
+	return allow(w, web.Policy{}, redirect)
+}
+
+// allow sets a policy under which the page's form may lead to the application.
+func allow(w http.ResponseWriter, p web.Policy, redirect string) error {
+	if redirect != "" {
+		source, err := web.FormActionSource(redirect)
+		if err != nil {
+			return err
+		}
+		p.FormAction = []string{source}
 	}
-	source, err := web.FormActionSource(redirect)
-	if err != nil {
-		return err
-	}
-	return web.Relax(w, web.Policy{FormAction: []string{source}})
+	return web.Relax(w, p)
 }
 
 // Unmet tells that the application asks for more than the person can prove.
