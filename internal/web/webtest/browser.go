@@ -123,20 +123,16 @@ func (c *Chrome) visit(t testing.TB, url string, width int, opts []ViewOption, a
 	defer end()
 	ctx, cancel := context.WithTimeout(tab, deadline)
 	defer cancel()
-	var mu sync.Mutex
-	var complaints []string
-	chromedp.ListenTarget(ctx, func(ev any) {
-		mu.Lock()
-		defer mu.Unlock()
-		switch ev := ev.(type) {
-		case *log.EventEntryAdded:
-			if ev.Entry.Level == log.LevelError {
-				complaints = append(complaints, string(ev.Entry.Source)+": "+ev.Entry.Text)
-			}
-		case *runtime.EventExceptionThrown:
-			complaints = append(complaints, ev.ExceptionDetails.Error())
-		}
-	})
+	heard := listen(ctx)
+	all := append(v.emulate(width), chromedp.Navigate(url))
+	if err := chromedp.Run(ctx, append(all, actions...)...); err != nil {
+		t.Fatalf("%s at %d px: %v", url, width, err)
+	}
+	return heard.take()
+}
+
+// emulate makes a tab the kind of device that the view asks for.
+func (v view) emulate(width int) []chromedp.Action {
 	scheme := "light"
 	if v.dark {
 		scheme = "dark"
@@ -145,30 +141,61 @@ func (c *Chrome) visit(t testing.TB, url string, width int, opts []ViewOption, a
 	if v.print {
 		media = media.WithMedia("print")
 	}
-	all := append([]chromedp.Action{
+	return []chromedp.Action{
 		log.Enable(),
 		network.SetExtraHTTPHeaders(network.Headers{"Accept-Language": v.lang}),
 		emulation.SetDeviceMetricsOverride(int64(width), 900, 1, width < 600),
 		media,
 		emulation.SetScriptExecutionDisabled(v.noScript),
-		chromedp.Navigate(url),
-	}, actions...)
-	if err := chromedp.Run(ctx, all...); err != nil {
-		t.Fatalf("%s at %d px: %v", url, width, err)
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	return complaints
+}
+
+// complaints are what a tab complained about.
+type complaints struct {
+	mu   sync.Mutex
+	list []string
+}
+
+// listen collects the complaints of a tab.
+func listen(ctx context.Context) *complaints {
+	c := &complaints{}
+	chromedp.ListenTarget(ctx, func(ev any) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		switch ev := ev.(type) {
+		case *log.EventEntryAdded:
+			if ev.Entry.Level == log.LevelError {
+				c.list = append(c.list, string(ev.Entry.Source)+": "+ev.Entry.Text)
+			}
+		case *runtime.EventExceptionThrown:
+			c.list = append(c.list, ev.ExceptionDetails.Error())
+		}
+	})
+	return c
+}
+
+// take returns what was collected and begins anew.
+func (c *complaints) take() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := c.list
+	c.list = nil
+	return out
+}
+
+// shoot takes a picture of the whole page as PNG.
+func shoot(png *[]byte) chromedp.Action {
+	return chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		*png, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).Do(ctx)
+		return err
+	})
 }
 
 // Screenshot returns the whole page as PNG.
 func (c *Chrome) Screenshot(t testing.TB, url string, width int, opts ...ViewOption) []byte {
 	t.Helper()
 	var png []byte
-	c.visit(t, url, width, opts, chromedp.ActionFunc(func(ctx context.Context) (err error) {
-		png, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).Do(ctx)
-		return err
-	}))
+	c.visit(t, url, width, opts, shoot(&png))
 	return png
 }
 
@@ -198,6 +225,17 @@ func (c *Chrome) Axe(t testing.TB, url string, width int, opts ...ViewOption) {
 // Check is Axe without judgement.
 func (c *Chrome) Check(t testing.TB, url string, width int, opts ...ViewOption) []Violation {
 	t.Helper()
+	x := c.examination(t)
+	heard := c.visit(t, url, width, opts, x.actions()...)
+	return x.result(t, heard)
+}
+
+// examination is one look of axe and of our own rules at a page.
+type examination struct{ axe, found, own string }
+
+// examination reads axe-core, or ends the test without it.
+func (c *Chrome) examination(t testing.TB) *examination {
+	t.Helper()
 	if c.axe == "" {
 		path := os.Getenv(EnvAxe)
 		if path == "" {
@@ -209,23 +247,32 @@ func (c *Chrome) Check(t testing.TB, url string, width int, opts ...ViewOption) 
 		}
 		c.axe = string(b)
 	}
-	var found, own string
+	return &examination{axe: c.axe}
+}
+
+// actions examine the page that a tab shows.
+func (x *examination) actions() []chromedp.Action {
 	await := func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
-	complaints := c.visit(t, url, width, opts,
+	return []chromedp.Action{
 		emulation.SetScriptExecutionDisabled(false), // for axe; the page has loaded
-		chromedp.Evaluate(c.axe, nil, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithReturnByValue(false) }),
-		chromedp.Evaluate(axeRun, &found, await),
-		chromedp.Evaluate(ownRules, &own),
-	)
+		chromedp.Evaluate(x.axe, nil, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithReturnByValue(false) }),
+		chromedp.Evaluate(axeRun, &x.found, await),
+		chromedp.Evaluate(ownRules, &x.own),
+	}
+}
+
+// result returns every fault, the browser's complaints among them.
+func (x *examination) result(t testing.TB, heard []string) []Violation {
+	t.Helper()
 	var all, mine []Violation
-	if err := json.Unmarshal([]byte(found), &all); err != nil {
+	if err := json.Unmarshal([]byte(x.found), &all); err != nil {
 		t.Fatalf("axe: %v", err)
 	}
-	if err := json.Unmarshal([]byte(own), &mine); err != nil {
+	if err := json.Unmarshal([]byte(x.own), &mine); err != nil {
 		t.Fatalf("own rules: %v", err)
 	}
 	all = append(all, mine...)
-	for _, text := range complaints {
+	for _, text := range heard {
 		all = append(all, Violation{Rule: "browser", Impact: "serious", Help: fmt.Sprintf("complains: %s", text)})
 	}
 	return all

@@ -1,0 +1,66 @@
+package demo_test
+
+import (
+	"strings"
+
+	"oruro.gob.bo/suti/internal/web/webtest"
+)
+
+// account visits the citizen's own pages, and those that anybody may see.
+func (w *walk) account(b *webtest.Tab) {
+	b.Go(w.issuer("/"))
+	b.Look("inicio-dentro")
+	for _, p := range []struct{ path, name, heading, text string }{
+		{"/cuenta", "cuenta", "Mi cuenta", "Ana María Mamani Quispe"},
+		{"/cuenta/sesiones", "sesiones", "Sesiones", "Ahora, en este equipo"},
+		{"/cuenta/actividad", "actividad", "Actividad", "Se entró en Becas municipales"},
+		{"/cuenta/llaves", "llaves", "Mis llaves", "Llave de la demostración"},
+		{"/cuenta/bloquear", "bloquear", "Bloquear mi identidad", "nadie puede entrar ni firmar"},
+		{"/cuenta/permisos", "permisos", "Permisos", "Trámites de la Gobernación"},
+		{"/transparencia", "transparencia", "Transparencia", "Punto de control"},
+		{"/demo/correo", "correo", "Correos de la demostración", ""},
+		{"/demo/sms", "sms", "SMS de la demostración", ""},
+	} {
+		b.Go(w.issuer(p.path))
+		b.Expect(p.heading)
+		b.Shows(p.text)
+		b.Look(p.name)
+	}
+	w.keys(b)
+	w.withdraw(b)
+}
+
+// keys renames the citizen's passkey and begins to add another.
+func (w *walk) keys(b *webtest.Tab) {
+	b.Go(w.issuer("/cuenta/llaves"))
+	b.Press(`main section a[href^="/cuenta/llaves/"]`)
+	b.Expect("Cambiar una llave")
+	b.Look("una-llave")
+	b.Fill("#nombre", "Llave de la demostración, renombrada")
+	b.Press(`form[action$="/nombre"] button`)
+	b.Expect("Mis llaves")
+	b.Shows("Llave de la demostración, renombrada")
+	b.Go(w.issuer("/cuenta/llaves/nueva"))
+	b.Expect("Agregar otra llave")
+	b.Wait(key)
+	b.Look("llave-nueva")
+}
+
+// withdraw takes a permission back: the application must ask again.
+func (w *walk) withdraw(b *webtest.Tab) {
+	b.Go(w.issuer("/cuenta/permisos"))
+	b.Press(`form:has(input[value=becas]) button`)
+	b.Wait(".note.ok")
+	b.Shows("Permiso retirado")
+	b.Look("permiso-retirado")
+	if err := w.demo.App.Settle(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	b.Go(w.demo.Bases[1] + "/mis-becas")
+	b.Wait(accept)
+	if at := b.Location(); !strings.HasPrefix(at, w.issuer("/entrar/")) {
+		w.t.Errorf("the permission is asked for at %s", at)
+	}
+	b.Press(accept)
+	b.Expect("Mis becas")
+}
