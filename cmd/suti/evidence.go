@@ -37,7 +37,11 @@ func (c *cli) verifyEvidence(ctx context.Context, f verifyFlags, args []string, 
 		return c.refuse(f.json, "bundle", err.Error())
 	}
 	if len(args) == 1 {
-		check, err := c.documentCheck(ctx, raw, args[0], at)
+		b, err := bundle.Decode(raw)
+		if err != nil {
+			return c.refuse(f.json, "bundle", err.Error())
+		}
+		check, err := documentCheck(ctx, b.Documents, args[0], at)
 		if err != nil {
 			return err
 		}
@@ -64,14 +68,10 @@ func (c *cli) verifyEvidence(ctx context.Context, f verifyFlags, args []string, 
 	}
 }
 
-// documentCheck looks for a signature of the file whose byte range has the
+// documentCheck looks for a signature of the file whose byte range has a
 // digest that the bundle's person consented to.
-func (c *cli) documentCheck(ctx context.Context, raw []byte, path string, at time.Time) (bundle.Check, error) {
+func documentCheck(ctx context.Context, documents []bundle.Document, path string, at time.Time) (bundle.Check, error) {
 	check := bundle.Check{Name: checkDocument, Status: bundle.Failed, Required: true}
-	b, err := bundle.Decode(raw)
-	if err != nil {
-		return check, err
-	}
 	file, size, err := openRegular(path)
 	if err != nil {
 		return check, refusedf("", "read the document: %w", err)
@@ -83,7 +83,7 @@ func (c *cli) documentCheck(ctx context.Context, raw []byte, path string, at tim
 		return check, nil
 	}
 	for _, s := range report.Signatures {
-		for _, d := range b.Documents {
+		for _, d := range documents {
 			same, err := sameRange(ctx, file, s, d.Digest)
 			if err != nil {
 				return check, refusedf("", "read the document: %w", err)

@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 //	stat MODE FILE       compares the mode of a file
 //	isjson FILE PATH VALUE   compares a member of a JSON file: signatures.0.verdict
 //	setjson NAME FILE PATH   sets a variable to a member of a JSON file
+//	vector               writes bundle.json and bundle-root.pem, and sets $GENESIS and $AT
 //	postgres FILE        writes the address of a schema of its own; condition [postgres]
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -54,7 +55,7 @@ func TestScripts(t *testing.T) {
 		Setup: setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"pki": scriptPKI, "pdf": scriptPDF, "flip": scriptFlip, "append": scriptAppend, "tsa": scriptTSA,
-			"log": scriptLog, "forklog": scriptForkLog, "servelog": scriptServeLog, "isjson": scriptIsJSON, "setjson": scriptSetJSON, "exits": scriptExits,
+			"log": scriptLog, "forklog": scriptForkLog, "servelog": scriptServeLog, "isjson": scriptIsJSON, "setjson": scriptSetJSON, "vector": scriptVector, "exits": scriptExits,
 			"notify": scriptNotify, "notified": scriptNotified, "ports": scriptPorts,
 			"postgres": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(newSchema(t, postgresURL)+"\n"), 0o600))

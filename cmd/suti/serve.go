@@ -21,6 +21,7 @@ import (
 	"oruro.gob.bo/suti/cmd/internal/app"
 	"oruro.gob.bo/suti/cmd/internal/config"
 	"oruro.gob.bo/suti/internal/act"
+	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/envelope"
 	"oruro.gob.bo/suti/internal/web"
 )
@@ -129,6 +130,8 @@ func readyToServe(cfg *config.Config) error {
 func startFault(err error) error {
 	next := ""
 	switch {
+	case errors.Is(err, audit.ErrRolledBack):
+		return refusedf("see docs/operations/backup-and-restore.md", "will not start on a database that is older than the published log: %w", err)
 	case errors.Is(err, ca.ErrNeedsRoot):
 		next = "this version makes roots online only: set ca.insecure_online_root = true, and read docs/operations/install.md on what that means"
 	case errors.Is(err, ca.ErrBusy):
