@@ -408,6 +408,11 @@ func fapiModules() []module {
 			if status, out := s.fapi2.redeem(code, "redirect_uri", s.fapi.redirect); status != 400 || out["error"] != "invalid_grant" {
 				s.t.Errorf("%d %v", status, out)
 			}
+			_, tok := s.fapi.redeem(code)
+			s.fapi2.redeem(code, "redirect_uri", s.fapi.redirect)
+			if !s.fapi.active(tok["access_token"]) {
+				s.t.Error("another client ended the tokens by showing the spent code")
+			}
 		}},
 		{"fapi2-security-profile-final-attempt-reuse-authorization-code-after-one-second", func(s *suite) {
 			code := entered(s).Query().Get("code")

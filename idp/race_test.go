@@ -98,7 +98,12 @@ func TestOneCodeForOnePushedRequestUnderContention(t *testing.T) {
 			res, _ := br.post(w.issuer+interactionRE.FindString(pages[i])+"/decision", url.Values{"decision": {"accept"}, "seen": {seen(pages[i])}})
 			if strings.Contains(res.Header.Get("Location"), "code=") {
 				codes.Add(1)
-			} else if res.StatusCode != http.StatusConflict {
+				return
+			}
+			if res.StatusCode == http.StatusSeeOther { // the permission is known by now: the page shows something else
+				_, res, _ = br.follow(w.issuer + res.Header.Get("Location"))
+			}
+			if res.StatusCode != http.StatusConflict {
 				w.t.Errorf("a loser got %d", res.StatusCode)
 			}
 		})
