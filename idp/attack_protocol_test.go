@@ -317,3 +317,25 @@ func TestRegistrationRefusesConfusingAddresses(t *testing.T) {
 		}
 	})
 }
+
+// TestNativeApplicationsComeBack: by their own scheme and by a port of the loopback (RFC 8252 §7).
+func TestNativeApplicationsComeBack(t *testing.T) {
+	each(t, func(w *world) {
+		who := w.person(identity.N2)
+		n := w.register(idp.Client{ID: "movil", Profile: idp.ProfileNative, RedirectURIs: []string{"bo.gob.app:/cb", "http://127.0.0.1/cb", "http://[::1]/cb"}})
+		for _, uri := range []string{"bo.gob.app:/cb", "http://127.0.0.1:49152/cb", "http://[::1]:49153/cb", "http://127.0.0.1/cb"} {
+			back := w.browser().enter(n.authorize("redirect_uri", uri), who)
+			if !strings.HasPrefix(back.String(), uri+"?") {
+				w.t.Errorf("%s: sent to %v", uri, back)
+				continue
+			}
+			if status, out := n.redeem(back.Query().Get("code"), "redirect_uri", "http://127.0.0.1:1/cb"); status != 400 {
+				w.t.Errorf("%s: redeemed with another port: %d %v", uri, status, out)
+			}
+			back = w.browser().enter(n.authorize("redirect_uri", uri), who)
+			if status, out := n.redeem(back.Query().Get("code"), "redirect_uri", uri); status != 200 {
+				w.t.Errorf("%s: %d %v", uri, status, out)
+			}
+		}
+	})
+}
