@@ -84,6 +84,7 @@ func (c *cli) serve(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return startFault(err)
 	}
+	s.registerMetrics()
 	if err := s.pin(ctx); err != nil {
 		return errors.Join(err, s.app.Close())
 	}

@@ -126,16 +126,17 @@ func (c *cli) verifyPDF(ctx context.Context, asJSON bool, path string, at time.T
 	if err != nil {
 		return refusedf("", "verify: %w", err)
 	}
+	if !asJSON {
+		if err := writeVerifyText(c.stdout, path, report); err != nil {
+			return err
+		}
+		return told(verifyCode(report))
+	}
 	sum, err := hashFile(ctx, base, size)
 	if err != nil {
 		return refusedf("", "read the document: %w", err)
 	}
-	if asJSON {
-		err = c.json(newVerifyReport(report, sum))
-	} else {
-		err = writeVerifyText(c.stdout, path, report)
-	}
-	if err != nil {
+	if err := c.json(newVerifyReport(report, sum)); err != nil {
 		return err
 	}
 	return told(verifyCode(report))
