@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ type pki struct {
 	rootKey, interKey, tsaRKey crypto.Signer
 	tsa                        *x509.Certificate
 	tsaKey                     crypto.Signer
-	serial                     int64
+	serial                     int64 // atomic: of certificates
 }
 
 var (
@@ -89,8 +90,7 @@ func caTemplate(cn string) *x509.Certificate {
 
 func (p *pki) issue(t testing.TB, tmpl, parent *x509.Certificate, pub crypto.PublicKey, key crypto.Signer) *x509.Certificate {
 	t.Helper()
-	p.serial++
-	tmpl.SerialNumber = big.NewInt(1000 + p.serial)
+	tmpl.SerialNumber = big.NewInt(1000 + atomic.AddInt64(&p.serial, 1))
 	if parent == nil {
 		parent = tmpl
 	}

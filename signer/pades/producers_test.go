@@ -16,10 +16,10 @@ import (
 )
 
 // Files that other programs write are signed twice, look the same afterwards,
-// and satisfy four other readers.
+// and satisfy five other readers.
 func TestFilesOfOtherProducers(t *testing.T) {
 	t.Parallel()
-	who := authority(t).signer(t, "Ana", nil)
+	who, other := authority(t).signer(t, "Ana", nil), authority(t).signer(t, "Beto", nil)
 	seal := &pades.Seal{Name: "Ana Núñez", Tier: "Firma electrónica", URL: "https://example.org/v/A"}
 	in := writeFile(t, "in.pdf", costest.Sample(costest.Options{Form: true}))
 	page := writeFile(t, "page.html", []byte("<h1>Resolución</h1><p style='page-break-after:always'>uno<p>dos"))
@@ -45,9 +45,10 @@ func TestFilesOfOtherProducers(t *testing.T) {
 				t.Fatal(err)
 			}
 			one := sign(t, base, who, pades.Options{Level: pades.LevelBT})
-			two := sign(t, one, who, pades.Options{Seal: seal, Placement: pades.Placement{Page: -1}})
+			two := sign(t, one, other, pades.Options{Seal: seal, Placement: pades.Placement{Page: -1}})
 			checkWithTools(t, name, one, 1)
 			checkWithTools(t, name, two, 2)
+			agree(t, name, two, 2)
 			wantVerdicts(t, name, verify(t, two), pades.ValidExtended, pades.Valid)
 			if !bytes.Equal(pixels(t, base, "1"), pixels(t, two, "1")) {
 				t.Error("page 1 looks different")
