@@ -64,7 +64,7 @@ type verifyDocument struct {
 }
 
 // Tiers: what a signature is by law. Which root belongs to which tier is told
-// by a trust list, which this command does not have; see docs/signing.md.
+// by a trust list, which this command does not have.
 const (
 	tierUnlisted   = "unlisted" // the signer is known by an anchor given, its tier is not
 	tierUnverified = "D"        // integrity only, the signer is not verified
