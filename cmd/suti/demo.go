@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -38,7 +39,11 @@ func (c *cli) newDemoCommand() *cobra.Command {
 				return failedf("", "start the demo: %w", err)
 			}
 			c.welcome(i, dir)
-			<-cmd.Context().Done()
+			select {
+			case <-cmd.Context().Done():
+			case err := <-i.Failed():
+				return failedf("", "the demo stopped by itself: %w", errors.Join(err, i.Close()))
+			}
 			fmt.Fprintln(c.stdout, "Se detiene; todo queda guardado.")
 			return i.Close()
 		},

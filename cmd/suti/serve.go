@@ -68,7 +68,7 @@ func (c *cli) serve(ctx context.Context, cfg *config.Config) error {
 	if err := readyToServe(cfg); err != nil {
 		return err
 	}
-	s := &server{cfg: cfg, log: c.logger(cfg), registry: prometheus.NewRegistry(), started: c.now(), failed: make(chan error, 3)}
+	s := &server{cfg: cfg, log: c.logger(cfg), registry: prometheus.NewRegistry(), started: c.now(), failed: make(chan error, 4)}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := s.listen(ctx); err != nil {
 		return err
@@ -195,7 +195,11 @@ func (s *server) run(ctx context.Context, getenv func(string) string) error {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	var wg sync.WaitGroup
-	wg.Go(func() { s.app.Run(work) })
+	wg.Go(func() {
+		if err := s.app.Run(work); err != nil {
+			s.failed <- failedf("start the process afresh; if it happens again: suti doctor --log", "%w", err)
+		}
+	})
 	tell := newNotifier(getenv)
 	wg.Go(func() { tell.watchdog(work, s.healthy) })
 	s.log.InfoContext(ctx, "ready", "public", s.publicLn.Addr().String(), "private", s.privLn.Addr().String(), "node", s.cfg.Node, "took_ms", time.Since(s.started).Milliseconds())

@@ -468,6 +468,7 @@ func TestLateStamp(t *testing.T) {
 		w.TSA.Refuse = errors.New("down")
 		_, err = w.Core.Activate(t.Context(), b.ID, w.Official.Assert(t, b.Challenge))
 		wantCode(t, err, core.CodeTimestampUnavailable)
+		w.TSA.Refuse = nil // a stamp can be had again, but would prove nothing
 		w.Clock.Add(9 * time.Minute)
 		if n, err := w.Core.Recover(t.Context()); n != 1 || err != nil {
 			t.Fatalf("gave up %d, %v", n, err)

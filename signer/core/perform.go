@@ -140,6 +140,9 @@ func (c *Core) complete(ctx context.Context, row *activation) error {
 func (c *Core) finishDocument(ctx context.Context, row *activation, d *document) error {
 	sig := pades.Signature{Value: d.value, Attributes: d.attributes, Chain: row.chain}
 	if d.session.Level() == pades.LevelBT {
+		if age := c.cfg.Now().Sub(row.signed); age > stampWithin {
+			return refuse(CodeTimestampUnavailable, fmt.Errorf("the signature is %v old: a time-stamp would not prove when it was made", age))
+		}
 		h, digest := pades.TimestampInput(d.value)
 		token, err := c.cfg.Timestamper.Timestamp(ctx, h, digest)
 		if err != nil {

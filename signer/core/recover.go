@@ -19,8 +19,9 @@ const (
 )
 
 // Recover closes intents that a crash or a failing time-stamp left open: with the
-// stored signature value it finishes them, without it abandons them. It never uses
-// a key. It returns how many it closed; every node may run it at any time.
+// stored signature value it finishes them, as long as a time-stamp still proves
+// the moment; else it abandons them. It never uses a key. It returns how many it
+// closed; every node may run it at any time.
 func (c *Core) Recover(ctx context.Context) (int, error) {
 	now := c.cfg.Now()
 	ids, err := c.unfinished(ctx, now.Add(-settleAfter))

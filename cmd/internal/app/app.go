@@ -220,26 +220,43 @@ func (a *App) Handler() http.Handler {
 }
 
 // Run does the background work until ctx ends: effects, log, revocation lists,
-// planned key changes, clean-up. It returns when all have stopped.
-func (a *App) Run(ctx context.Context) {
+// planned key changes, clean-up. It returns when all have stopped: nil if ctx
+// ended, else what the log cannot survive (audit.ErrRolledBack, audit.ErrCorrupt),
+// after which nothing may be served.
+func (a *App) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	var wg sync.WaitGroup
+	var fatal error
 	wg.Go(func() { a.outbox.Run(ctx) })
-	wg.Go(func() { a.Seq.Run(ctx) })
+	wg.Go(func() {
+		if err := a.Seq.Run(ctx); err != nil {
+			fatal = fmt.Errorf("log: %w", err)
+			stop()
+		}
+	})
 	wg.Go(func() { a.CA.Run(ctx) })
 	wg.Go(func() { a.notices.Run(ctx) })
 	go a.warm(ctx) // not waited for: compiling cannot be interrupted and leaves nothing behind
 	wg.Go(func() { every(ctx, 5*time.Second, a.signerStep) })
 	wg.Go(func() { every(ctx, time.Minute, a.tidy) })
 	wg.Wait()
+	return fatal
 }
 
-// signerStep expires requests and closes what a crash left open in signing and enrolment.
+// signerStep expires requests and closes what a crash left open.
 func (a *App) signerStep(ctx context.Context) {
-	_, err1 := a.Signer.Step(ctx)
-	_, err2 := a.Enrolment.Recover(ctx)
-	if err := errors.Join(err1, err2); err != nil && ctx.Err() == nil {
+	if err := a.Recover(ctx); err != nil && ctx.Err() == nil {
 		a.Config.Logger.ErrorContext(ctx, "recovery failed", "error", err.Error())
 	}
+}
+
+// Recover closes what a crash left open in signing and enrolment, and expires
+// requests. Run does it every few seconds.
+func (a *App) Recover(ctx context.Context) error {
+	_, err1 := a.Signer.Step(ctx)
+	_, err2 := a.Enrolment.Recover(ctx)
+	return errors.Join(err1, err2)
 }
 
 // tidy removes what can no longer matter and carries out planned key changes.

@@ -47,8 +47,12 @@ type Instance struct {
 	listeners []net.Listener
 	servers   []*web.Server
 	cancel    context.CancelFunc
+	failed    chan error
 	wg        sync.WaitGroup
 }
+
+// Failed gives the error that made the demo stop by itself.
+func (i *Instance) Failed() <-chan error { return i.failed }
 
 // statePath holds what the demo remembers of itself.
 func (i *Instance) statePath() string { return filepath.Join(i.dir, "demo.state.json") }
@@ -64,7 +68,7 @@ func Start(ctx context.Context, c Config) (i *Instance, err error) {
 	if err := os.MkdirAll(filepath.Join(c.Dir, "llaves"), 0o700); err != nil {
 		return nil, err
 	}
-	i = &Instance{dir: c.Dir, st: state{People: map[string]string{}, Keys: map[string]string{}}}
+	i = &Instance{dir: c.Dir, failed: make(chan error, 1), st: state{People: map[string]string{}, Keys: map[string]string{}}}
 	defer func() {
 		if err != nil {
 			_ = i.Close() // the first error is the one to tell
@@ -195,7 +199,7 @@ func (i *Instance) describe(ctx context.Context, s *seeder, p invented) (Person,
 // endpoints fills in what outside programs may call.
 func (i *Instance) endpoints() {
 	issuer := i.App.Config.PublicURL
-	i.File.Issuer = issuer
+	i.File.Issuer, i.File.TrustRootPEM = issuer, ""
 	for _, root := range i.App.CA.Roots() {
 		i.File.TrustRootPEM += string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}))
 	}
@@ -210,7 +214,11 @@ func (i *Instance) endpoints() {
 func (i *Instance) serve(ctx context.Context, c Config) error {
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	i.cancel = cancel
-	i.wg.Go(func() { i.App.Run(run) })
+	i.wg.Go(func() {
+		if err := i.App.Run(run); err != nil {
+			i.failed <- err
+		}
+	})
 	if err := i.open(0, i.App.Handler(), c); err != nil {
 		return err
 	}

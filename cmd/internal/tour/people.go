@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path"
 	"regexp"
 	"strings"
 
@@ -14,11 +15,13 @@ import (
 
 // The person that the tour enrols. Everything about her is invented.
 const (
-	newCI      = "7123456"
 	newGiven   = "Juana Isabel"
 	newSurname = "Choque"
 	newSecond  = "Mamani"
 )
+
+// ci is her document number, another one each round.
+func (t *Tour) ci() string { return fmt.Sprintf("71234%02d", t.cfg.Round) }
 
 // ticketRE finds the code that the counter asks for.
 var ticketRE = regexp.MustCompile(`<p class="ticket"><strong>([^<]+)</strong>`)
@@ -43,7 +46,7 @@ func (t *Tour) people(ctx context.Context) {
 	t.step("una ciudadana se registra y crea su llave de acceso", func() (string, error) {
 		t.citizen = newBrowser(softauthn.New(softauthn.Config{Behaviour: &softauthn.Behaviour{UP: true, UV: true, Attestation: "none"}}))
 		var err error
-		ticket, err = t.citizen.register(ctx, t.demo.File.Issuer)
+		ticket, err = t.citizen.register(ctx, t.demo.File.Issuer, t.ci())
 		return "código de ventanilla " + ticket, err
 	})
 	var registrar *browser
@@ -71,17 +74,17 @@ func (t *Tour) people(ctx context.Context) {
 		}
 		return newGiven + " " + newSurname, t.citizen.passkey(ctx)
 	})
-	t.step("una segunda persona de la institución lo aprueba", func() (string, error) { return t.approve(ctx) })
+	t.step("una segunda persona de la institución lo aprueba", func() (string, error) { return t.approve(ctx, path.Base(waiting)) })
 	t.step("la ciudadana es N2", func() (string, error) { return t.checkEnrolled(ctx) })
 }
 
 // register goes through the registration, one question a page.
-func (b *browser) register(ctx context.Context, issuer string) (ticket string, err error) {
+func (b *browser) register(ctx context.Context, issuer, ci string) (ticket string, err error) {
 	if err := b.get(ctx, issuer+"/registro"); err != nil {
 		return "", err
 	}
 	for _, answers := range [][]string{
-		{"tipo", "CI", "numero", newCI}, {"nombres", newGiven, "primer_apellido", newSurname, "segundo_apellido", newSecond},
+		{"tipo", "CI", "numero", ci}, {"nombres", newGiven, "primer_apellido", newSurname, "segundo_apellido", newSecond},
 		{"nacimiento", "14/02/1991"}, {"celular", "71234567", "correo", "juana@demo.example"},
 	} {
 		if err := b.fill(ctx, "/registro", answers...); err != nil {
@@ -114,7 +117,7 @@ func (t *Tour) counter(ctx context.Context, b *browser, ticket string) error {
 	if err != nil {
 		return err
 	}
-	if !b.page.has(newCI) || !b.page.has(newGiven) {
+	if !b.page.has(t.ci()) || !b.page.has(newGiven) {
 		return errors.New("the counter does not see what she said: " + b.page.summary())
 	}
 	f.fields["verificado"] = []string{"original", "document", "given_names", "surnames", "birth_date"}
@@ -127,8 +130,8 @@ func (t *Tour) counter(ctx context.Context, b *browser, ticket string) error {
 	return nil
 }
 
-// approve lets the supervisor approve what waits, with her own passkey.
-func (t *Tour) approve(ctx context.Context) (string, error) {
+// approve lets the supervisor approve an act that waits, with her own passkey.
+func (t *Tour) approve(ctx context.Context, act string) (string, error) {
 	b, err := t.open("supervisor")
 	if err != nil {
 		return "", err
@@ -136,9 +139,9 @@ func (t *Tour) approve(ctx context.Context) (string, error) {
 	if _, err := b.enter(ctx, t.demo.File.Issuer+"/ventanilla/aprobar"); err != nil {
 		return "", err
 	}
-	waiting := b.page.links("/ventanilla/aprobar/")
+	waiting := b.page.links("/ventanilla/aprobar/" + act)
 	if len(waiting) != 1 {
-		return "", fmt.Errorf("%d acts wait: %s", len(waiting), b.page.summary())
+		return "", errors.New("the act does not wait: " + b.page.summary())
 	}
 	if err := b.get(ctx, waiting[0]); err != nil {
 		return "", err
@@ -154,7 +157,7 @@ func (t *Tour) checkEnrolled(ctx context.Context) (string, error) {
 	if err := t.demo.App.Settle(ctx); err != nil {
 		return "", err
 	}
-	person, err := t.demo.App.Enrolment.FindByDocument(ctx, identity.Document{Type: identity.DocumentCI, Number: newCI})
+	person, err := t.demo.App.Enrolment.FindByDocument(ctx, identity.Document{Type: identity.DocumentCI, Number: t.ci()})
 	if err != nil {
 		return "", err
 	}

@@ -33,7 +33,7 @@ func (t *Tour) service(ctx context.Context) (sdk.Signing, error) {
 	if err != nil {
 		return sdk.Signing{}, err
 	}
-	app, err := sdk.New(ctx, sdk.Config{Issuer: t.demo.File.Issuer, ClientID: c.ClientID, Key: key, KeyID: kid, BaseURL: t.demo.Bases[0]})
+	app, err := sdk.New(ctx, sdk.Config{Issuer: t.demo.File.Issuer, ClientID: c.ClientID, Key: key, KeyID: kid, BaseURL: t.demo.Bases[0], Now: t.cfg.Now})
 	if err != nil {
 		return sdk.Signing{}, err
 	}
@@ -42,6 +42,7 @@ func (t *Tour) service(ctx context.Context) (sdk.Signing, error) {
 
 // request uploads a PDF and asks the official to sign it.
 func (t *Tour) request(ctx context.Context, key, title string, pdf []byte) (*api.SigningStatus, error) {
+	key = fmt.Sprintf("%s-%d", key, t.cfg.Round)
 	official, _ := t.demo.Person("secretario")
 	doc, err := t.signing.sdk.Upload(ctx, key+"-doc", bytes.NewReader(pdf), int64(len(pdf)))
 	if err != nil {

@@ -25,10 +25,16 @@ type Config struct {
 	// DatabaseURL and RedisURL replace the embedded defaults. The database must be empty.
 	DatabaseURL, RedisURL string
 	// Keep is the folder of the instance; a temporary one, removed after, if empty.
-	Keep   string
-	Stdout io.Writer
-	Logger *slog.Logger
-	Now    func() time.Time
+	Keep string
+	// Round, from 0 to 99, tells several tours of one instance apart.
+	Round int
+	// Started, if set, is called when the system runs, and After with each step
+	// when it is done, so that a test knows what was acknowledged before a crash.
+	Started func() error
+	After   func(Step)
+	Stdout  io.Writer
+	Logger  *slog.Logger
+	Now     func() time.Time
 }
 
 // Step is one step as it went.
@@ -85,8 +91,13 @@ func Run(ctx context.Context, c Config) ([]Step, error) {
 		return nil, fmt.Errorf("start the system: %w", err)
 	}
 	t.steps = append(t.steps, Step{Part: "0 Sistema", Name: "arranca, se funda y atiende", Took: time.Since(begin)})
-	t.run(ctx)
-	if err := t.demo.Close(); err != nil {
+	if c.Started != nil {
+		err = c.Started()
+	}
+	if err == nil {
+		t.run(ctx)
+	}
+	if err := errors.Join(err, t.demo.Close()); err != nil {
 		t.steps = append(t.steps, Step{Part: "6 Fin", Name: "se detiene", Err: err})
 	}
 	t.print()
@@ -141,7 +152,11 @@ func (t *Tour) step(name string, fn func() (detail string, err error)) {
 	}
 	begin := time.Now()
 	detail, err := fn()
-	t.steps = append(t.steps, Step{Part: t.part, Name: name, Detail: detail, Took: time.Since(begin), Err: err})
+	s := Step{Part: t.part, Name: name, Detail: detail, Took: time.Since(begin), Err: err}
+	t.steps = append(t.steps, s)
+	if t.cfg.After != nil {
+		t.cfg.After(s)
+	}
 }
 
 // print writes the table.
