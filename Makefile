@@ -30,7 +30,7 @@ lint: check ## the same as check
 
 e2e: ## the browser tests alone
 	@.ci/tools.sh
-	@.ci/servers.sh .ci/test.sh -run 'E2E|Accessible|Browser'
+	@.ci/servers.sh .ci/test.sh -run 'E2E|Screens|Accessible|Browser'
 
 generate: ## nothing is generated that is not checked in
 	@true

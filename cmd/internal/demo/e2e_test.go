@@ -47,7 +47,7 @@ func TestE2E(t *testing.T) {
 	for round, width := range []int{360, 1280} {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
 			w := &walk{t: t, demo: d, b: b, width: width, round: round}
-			w.register()
+			w.attend(w.register())
 			citizen := w.enter()
 			request := w.ask(citizen)
 			w.sign(request)
@@ -72,9 +72,10 @@ const (
 	accept = `button[name=decision][value=accept]`
 )
 
-// register makes a person known, who has a telephone with a screen lock.
-func (w *walk) register() {
-	b := w.tab()
+// register makes a person known, who has a telephone with a screen lock, and
+// returns the code of the ticket.
+func (w *walk) register() (b *webtest.Tab, code string) {
+	b = w.tab()
 	b.Device(false)
 	b.Go(w.issuer("/"))
 	b.Look("inicio")
@@ -106,10 +107,11 @@ func (w *walk) register() {
 	b.Fill("#etiqueta", "Mi celular")
 	b.Press(key)
 	b.Expect("Listo")
-	if code := b.Text(".ticket strong"); len(code) != 9 {
+	if code = b.Text(".ticket strong"); len(code) != 9 {
 		w.t.Errorf("ticket: %q", code)
 	}
 	b.Look("registro-listo")
+	return b, code
 }
 
 // passkey reads a person's passkey file. Counters grow from walk to walk, as

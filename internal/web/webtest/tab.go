@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/cdproto/webauthn"
@@ -104,11 +105,11 @@ func (b *Tab) Press(sel string) {
 	b.Do(chromedp.Click(sel, chromedp.ByQuery, chromedp.NodeVisible))
 }
 
-// Fill types into a field in place of what it holds.
+// Fill puts a text into a field in place of what it holds.
 func (b *Tab) Fill(sel, text string) {
 	b.t.Helper()
 	b.Wait(sel)
-	b.Do(chromedp.Clear(sel, chromedp.ByQuery), chromedp.SendKeys(sel, text, chromedp.ByQuery))
+	b.Do(chromedp.Focus(sel, chromedp.ByQuery), chromedp.Evaluate(`document.activeElement.select()`, nil), input.InsertText(text))
 }
 
 // Attribute returns an attribute of an element.
@@ -155,8 +156,7 @@ func (b *Tab) Look(name string, expected ...string) {
 	b.Do(chromedp.WaitReady("main", chromedp.ByQuery), chromedp.ActionFunc(func(ctx context.Context) error {
 		return emulation.SetScriptExecutionDisabled(false).Do(ctx) // the page has been read without it
 	}), chromedp.Evaluate(loaded, nil, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
-	b.Do(x.actions()...)
-	b.Do(emulation.SetScriptExecutionDisabled(b.view.noScript))
+	b.Do(append(x.actions(), emulation.SetScriptExecutionDisabled(b.view.noScript))...)
 	var heard []string
 	for _, text := range b.heard.take() {
 		if !contains(expected, text) {
