@@ -58,8 +58,9 @@ func TestTwoPeopleOnOnePhone(t *testing.T) {
 			_, tokA := a.redeem(back.Query().Get("code"))
 			old := br.cookie(session.CookieName)
 			w.clock.Add(pause)
-			if got := br.errorOf(b.authorize("prompt", "none")); got == "code" {
-				w.t.Errorf("%s: a shared device let Berta in as Ana without a question", name)
+			want := map[bool]string{true: "interaction_required", false: "login_required"}[pause == 0]
+			if got := br.errorOf(a.authorize("scope", "openid", "prompt", "none")); got != want {
+				w.t.Errorf("%s: a shared device without a question: %s, want %s", name, got, want)
 			}
 			_, _, page = br.follow(b.authorize("prompt", "login"))
 			if pause == 0 {
