@@ -127,7 +127,7 @@ func basicModules() []module {
 			if err := json.Unmarshal([]byte(raw), &set); err != nil {
 				s.t.Fatal(err)
 			}
-			jws := must(jose.ParseSigned(tok["id_token"].(string), []jose.SignatureAlgorithm{jose.RS256}))(s.t)
+			jws := must(jose.ParseSignedCompact(tok["id_token"].(string), []jose.SignatureAlgorithm{jose.RS256}))(s.t)
 			keys := set.Key(jws.Signatures[0].Header.KeyID)
 			if len(keys) != 1 || keys[0].Use != "sig" || keys[0].Algorithm != "RS256" {
 				s.t.Fatalf("kid names %d keys", len(keys))

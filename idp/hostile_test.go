@@ -112,7 +112,7 @@ func TestHeaders(t *testing.T) {
 		who := w.person(identity.N2)
 		a := w.register(idp.Client{ID: "spa", Profile: idp.ProfileSPA})
 		br := w.browser()
-		res, body := br.get(a.authorize())
+		res, _ := br.get(a.authorize())
 		check := func(what string, res *http.Response, cache string, page bool) {
 			w.t.Helper()
 			h := res.Header
@@ -129,9 +129,9 @@ func TestHeaders(t *testing.T) {
 		check("authorize", res, "no-store", true)
 		res, _ = br.get(w.issuer + res.Header.Get("Location"))
 		check("login page", res, "no-store", true)
-		_, _, body = br.follow(a.authorize())
+		_, _, body := br.follow(a.authorize())
 		back := br.enter(br.login(body, who), who)
-		res, _ = br.get(a.authorize())
+		br.get(a.authorize())
 		_, _, body = br.follow(a.authorize("prompt", "consent"))
 		res, _ = br.get(w.issuer + interactionRE.FindString(body))
 		check("consent page", res, "no-store", true)

@@ -196,7 +196,9 @@ func TestWeakKeysAreRefused(t *testing.T) {
 		{"8192 bits", &rsa.PublicKey{N: new(big.Int).Lsh(good.N, 6144), E: 65537}, lint.KeySize},
 		{"no modulus", &rsa.PublicKey{E: 65537}, lint.KeyAlgorithm},
 		{"P-224", &p224.PublicKey, lint.KeyAlgorithm},
+		//lint:ignore SA1019 the safe way cannot make such a point
 		{"off the curve", &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(5), Y: big.NewInt(7)}, lint.KeyPoint},
+		//lint:ignore SA1019 the safe way cannot make such a point
 		{"infinity", &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int), Y: new(big.Int)}, lint.KeyPoint},
 		{"small order", ed25519.PublicKey(torsion), lint.KeyPoint},
 		{"short", edPub[:31], lint.KeyPoint},

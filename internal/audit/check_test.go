@@ -127,8 +127,8 @@ func TestCheckNamesWhatWasChanged(t *testing.T) {
 		h.clock.Advance(time.Millisecond)
 		closing := event(0)
 		closing.Intent = ids[201]
-		ids = append(ids, h.append(closing))
-		ids = append(ids, h.appendN(n-len(ids))...)
+		h.append(closing)
+		h.appendN(n - len(ids) - 1)
 		h.step(200)
 		ids = placesOf(t, h)
 		if diff := cmp.Diff(h.findings(), []string{}); diff != "" {

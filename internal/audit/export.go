@@ -111,11 +111,11 @@ func (x *exporter) begin(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%w: its checkpoint: %w", ErrExport, err)
 		}
-		root := logverify.EmptyRoot()
 		if old.Size > x.cp.Size {
 			return fmt.Errorf("%w: its size is %d, here %d", ErrExport, old.Size, x.cp.Size)
 		}
-		if root, err = rootAt(tx, x.head.Number, old.Size); err != nil {
+		root, err := rootAt(tx, x.head.Number, old.Size)
+		if err != nil {
 			return err
 		}
 		if root != old.Root {

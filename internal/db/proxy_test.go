@@ -33,7 +33,6 @@ type proxy struct {
 
 	mu    sync.Mutex
 	armed fault
-	stop  bool
 
 	struck  chan struct{} // closed when the armed fault has happened
 	release chan bool     // holdMark, holdCommit: deliver (true) or drop (false) what is held

@@ -170,7 +170,7 @@ func checkPurpose(s string) error {
 	for i := range len(s) {
 		c := s[i]
 		if c != '-' && c != '.' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
-			return fmt.Errorf("%w: purpose holds other than a-z 0-9 - .", ErrFormat)
+			return fmt.Errorf("%w: purpose holds other than a-z, 0-9, hyphen and dot", ErrFormat)
 		}
 	}
 	return nil

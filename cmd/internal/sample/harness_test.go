@@ -99,7 +99,6 @@ type world struct {
 	issuer  *sdktest.Issuer
 	signing *signing
 	base    string
-	file    string
 }
 
 type maker func(context.Context, sample.Config) (http.Handler, error)
