@@ -108,7 +108,8 @@ type Config struct {
 	// Demo says on seals that nothing here has legal value.
 	Demo bool
 	// MaxDocument bounds a document, in bytes; 100 MiB by default. MaxVerify bounds
-	// what the public may have verified, 50 MiB by default.
+	// what the public may have verified, by default 4 MiB more, so that whatever was
+	// signed here, several times, can be verified here.
 	MaxDocument, MaxVerify int64
 	// RefuseFindings are the findings of pades.Preflight for which a document may
 	// not be signed; default [DefaultRefused].
@@ -137,7 +138,7 @@ type Service struct {
 
 const (
 	defaultMaxDocument = 100 << 20
-	defaultMaxVerify   = 50 << 20
+	verifyMargin       = 4 << 20
 	atATime            = 4
 )
 
@@ -151,7 +152,7 @@ func New(c Config) (*Service, error) {
 		c.MaxDocument = defaultMaxDocument
 	}
 	if c.MaxVerify == 0 {
-		c.MaxVerify = defaultMaxVerify
+		c.MaxVerify = c.MaxDocument + verifyMargin
 	}
 	if c.MaxDocument < 0 || c.MaxDocument > blob.MaxSize || c.MaxVerify < 0 || c.MaxVerify > blob.MaxSize {
 		return nil, errors.New("signer: size limits out of bounds")
