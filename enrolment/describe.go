@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"oruro.gob.bo/suti/enrolment/internal/page"
 	"oruro.gob.bo/suti/internal/act"
@@ -38,6 +39,25 @@ func said(p identity.Profile) []web.RowView {
 		{Key: "enrolment.fact.surnames", Value: p.Name.Surnames()},
 		{Key: "enrolment.fact.birth", Value: day(p.BirthDate)},
 	}
+}
+
+// initials and masked show of a name and a document's number, on a page that is
+// reached by a code, enough to know one's own and too little to learn another's.
+func initials(name string) string {
+	var out []string
+	for _, w := range strings.Fields(name) {
+		first, _ := utf8.DecodeRuneInString(w)
+		out = append(out, string(first)+".")
+	}
+	return strings.Join(out, " ")
+}
+
+func masked(d identity.Document) string {
+	n := d.String()
+	if len(n) > 3 {
+		n = "…" + n[len(n)-3:]
+	}
+	return n
 }
 
 // rowList gathers rows; an empty value is left out.
@@ -192,6 +212,14 @@ func (w *site) confirm(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	who, err := w.cfg.Accounts.Profile(r.Context(), person)
+	if err != nil {
+		return err
+	}
+	data.Rows = append([]web.RowView{
+		{Key: "enrolment.fact.person", Value: initials(who.Name.Full())},
+		{Key: "enrolment.fact.document", Value: string(who.Document.Type) + " " + masked(who.Document)},
+	}, data.Rows...)
 	p := web.Page{Template: "firmar", Title: "enrolment.confirm.title", Data: data}
 	if data.Mine {
 		return w.pages.RenderKey(rw, r, p)

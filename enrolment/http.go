@@ -31,6 +31,8 @@ type WebConfig struct {
 	Auth  web.Authenticator
 	// SignOut and NotMe are the paths that every page of somebody signed in offers.
 	SignOut, NotMe string
+	// Nav returns the sections of the person's own account; none if nil.
+	Nav func(current string) []web.NavItem
 }
 
 // site is the pages of this package on one mux.

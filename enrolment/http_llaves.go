@@ -19,7 +19,7 @@ func (w *site) own() {
 	w.handle("POST /cuenta/llaves/{key}/nombre", w.self(w.rename))
 	w.handle("POST /cuenta/llaves/{key}/quitar", w.fresh(w.remove))
 	w.handle("GET /cuenta/llaves/nueva", w.fresh(func(rw http.ResponseWriter, r *http.Request) error {
-		return w.render(rw, r, web.Page{Template: "llave", Title: "enrolment.keys.add", Back: "/cuenta/llaves", Data: page.Key{Path: "/cuenta/llaves/nueva", Create: true}})
+		return w.render(rw, r, web.Page{Template: "llave", Title: "enrolment.keys.add", Nav: w.account(), Back: "/cuenta/llaves", Data: page.Key{Path: "/cuenta/llaves/nueva", Create: true}})
 	}))
 	w.step("/cuenta/llaves/nueva", w.fresh, func(r *http.Request, _ answer) (passkey.Ceremony, error) {
 		p := who(r)
@@ -36,7 +36,7 @@ func (w *site) own() {
 		return "/cuenta/llaves/acto/" + string(d.ID), err
 	})
 	w.handle("GET /cuenta/bloquear", w.self(func(rw http.ResponseWriter, r *http.Request) error {
-		return w.render(rw, r, web.Page{Template: "bloquear", Title: "enrolment.stop.title", Back: "/cuenta/llaves"})
+		return w.render(rw, r, web.Page{Template: "bloquear", Title: "enrolment.stop.title", Nav: w.account(), Back: "/cuenta/llaves"})
 	}))
 	w.handle("POST /cuenta/bloquear", w.self(w.stop))
 }
@@ -59,7 +59,7 @@ func (w *site) list(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return w.render(rw, r, web.Page{Template: "llaves", Title: "enrolment.keys.title", Data: keys})
+	return w.render(rw, r, web.Page{Template: "llaves", Title: "enrolment.keys.title", Nav: w.account(), Data: keys})
 }
 
 func (w *site) oneKey(rw http.ResponseWriter, r *http.Request) error {
@@ -69,7 +69,7 @@ func (w *site) oneKey(rw http.ResponseWriter, r *http.Request) error {
 	}
 	for _, k := range keys {
 		if k.ID == r.PathValue("key") && k.Active {
-			return w.render(rw, r, web.Page{Template: "una-llave", Title: "enrolment.keys.title_one", Back: "/cuenta/llaves", Data: k})
+			return w.render(rw, r, web.Page{Template: "una-llave", Title: "enrolment.keys.title_one", Nav: w.account(), Back: "/cuenta/llaves", Data: k})
 		}
 	}
 	return web.NotFound(passkey.ErrUnknown)
@@ -147,4 +147,12 @@ func (w *site) stop(rw http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return w.pages.Render(rw, r, web.Page{Template: "aviso", Title: "enrolment.stop.title", Data: page.Notice{Text: "enrolment.stop.done", Next: "/"}, Return: "/"})
+}
+
+// account returns the sections of the account, of which the passkeys are one.
+func (w *site) account() []web.NavItem {
+	if w.c.Nav == nil {
+		return nil
+	}
+	return w.c.Nav("/cuenta/llaves")
 }

@@ -181,7 +181,7 @@ func (a *App) routes() error {
 	a.IDP.Protocol(a.protocol)
 	a.Signer.RegisterBrowser(a.browser)
 	a.Signer.RegisterAPI(a.api)
-	if err := a.Enrolment.Routes(enrolment.WebConfig{Mux: a.browser, Pages: a.Pages, Auth: a.IDP, SignOut: console.PathSignOut, NotMe: console.PathNotMe}); err != nil {
+	if err := a.Enrolment.Routes(enrolment.WebConfig{Mux: a.browser, Pages: a.Pages, Auth: a.IDP, SignOut: console.PathSignOut, NotMe: console.PathNotMe, Nav: console.Nav}); err != nil {
 		return err
 	}
 	c := console.Config{

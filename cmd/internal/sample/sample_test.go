@@ -174,7 +174,7 @@ func TestSignatureRequest(t *testing.T) {
 	}
 	for k, got := range w.signing.requests {
 		want := api.SigningRequest{
-			Documents: []api.RequestDocument{{ID: "doc_1", Title: "Resolución de prueba"}}, Level: "B-T", ReturnURL: w.base + at,
+			Documents: []api.RequestDocument{{ID: "doc_1", Title: "Resolución de prueba"}}, Level: "B-T", ReturnURL: w.base + "/firmas/gracias",
 			Signers: []api.Signer{{Document: &api.IdentityDocRef{Type: "CI", Number: "7654321"}, Appointment: "apt_1"}},
 			Seal:    &api.Seal{Page: "last", Corner: "bottom-right"},
 		}

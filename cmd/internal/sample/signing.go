@@ -162,7 +162,7 @@ func (t *tramites) ask(r *http.Request, v wish, label string, signer api.Signer,
 	}
 	st, err := signing.Create(r.Context(), id+"-pedido", api.SigningRequest{
 		Documents: []api.RequestDocument{{ID: doc.ID, Title: v.Title}}, Signers: []api.Signer{signer}, Level: "B-T",
-		Seal: &api.Seal{Page: "last", Corner: "bottom-right"}, ReturnURL: t.cfg.BaseURL + "/firmas/" + id,
+		Seal: &api.Seal{Page: "last", Corner: "bottom-right"}, ReturnURL: t.cfg.BaseURL + "/firmas/gracias",
 	})
 	if err != nil {
 		return "", err

@@ -41,6 +41,9 @@ func NewTramites(ctx context.Context, c Config) (http.Handler, error) {
 	mux.Handle("GET /firmas/{id}", in(t.show))
 	mux.Handle("GET /firmas/{id}/firmado.pdf", in(t.signed))
 	mux.Handle("GET /firmas/{id}/evidencia.json", in(t.evidence))
+	mux.HandleFunc("GET /firmas/gracias", func(w http.ResponseWriter, r *http.Request) { // whoever signed may not be who asked
+		t.message(w, r, http.StatusOK, "Gracias", "Trámites ya sabe lo que usted decidió. Si el pedido es suyo, lo encuentra en sus pedidos de firma.")
+	})
 	mux.HandleFunc("GET /ejemplo.pdf", func(w http.ResponseWriter, _ *http.Request) {
 		download(w, "application/pdf", "resolucion-de-ejemplo.pdf")
 		_, _ = w.Write(PDF()) // the browser may have gone

@@ -29,6 +29,7 @@ import (
 const (
 	envFolder   = "SUTI_TOUR_CHILD"
 	envDatabase = "SUTI_TOUR_DATABASE"
+	envPort     = "SUTI_TOUR_PORT"
 )
 
 // TestChild is the process that the tests here kill. By itself it does nothing.
@@ -37,7 +38,11 @@ func TestChild(t *testing.T) {
 	if dir == "" {
 		t.Skip("only as a child of the tests that kill it")
 	}
-	c := Config{Keep: dir, Out: filepath.Join(dir, "out"), DatabaseURL: os.Getenv(envDatabase), Started: func() error {
+	port, err := strconv.Atoi(os.Getenv(envPort))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Config{FirstPort: port, Keep: dir, Out: filepath.Join(dir, "out"), DatabaseURL: os.Getenv(envDatabase), Started: func() error {
 		fmt.Println("ready")
 		return failpoint.ArmFromEnv(os.Getenv)
 	}, After: func(s Step) {
@@ -50,12 +55,16 @@ func TestChild(t *testing.T) {
 	}
 }
 
+// ports is the first of the ports of the processes that are killed. Each has its
+// own, so that no other takes them while it is dead.
+const ports = 20000
+
 // child runs a tour in a process of its own, which is killed at a failpoint or
 // after so many lines. It returns what held and whether the process was killed.
-func child(t *testing.T, dir, url, armed string, kill int) (held []string, killed bool) {
+func child(t *testing.T, port int, dir, url, armed string, kill int) (held []string, killed bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$")
-	cmd.Env = append(os.Environ(), envFolder+"="+dir, envDatabase+"="+url, failpoint.EnvVar+"="+armed)
+	cmd.Env = append(os.Environ(), envFolder+"="+dir, envDatabase+"="+url, failpoint.EnvVar+"="+armed, envPort+"="+strconv.Itoa(port))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -187,14 +196,14 @@ func TestKillAtEveryFailpoint(t *testing.T) {
 		t.Skip("takes minutes")
 	}
 	for _, engine := range []db.Engine{db.SQLite, db.Postgres} {
-		for _, name := range failpoint.Names() {
+		for i, name := range failpoint.Names() {
 			t.Run(fmt.Sprint(engine, "/", name), func(t *testing.T) {
 				t.Parallel()
 				dir, url := t.TempDir(), ""
 				if engine == db.Postgres {
 					url = dbtest.URL(t, engine)
 				}
-				held, killed := child(t, dir, url, name+"=kill", 0)
+				held, killed := child(t, ports+10*(100*int(engine)+i), dir, url, name+"=kill", 0)
 				if want := !slices.Contains(notOnTheWay(), name); killed != want {
 					t.Fatalf("killed %v, want %v", killed, want)
 				}
@@ -211,7 +220,7 @@ func TestKillAtRandom(t *testing.T) {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			held, killed := child(t, dir, "", "", 1+rand.N(22))
+			held, killed := child(t, ports+10*(300+i), dir, "", "", 1+rand.N(22))
 			t.Logf("killed %v after %d steps", killed, len(held))
 			after(t, dir, "", held)
 		})

@@ -69,7 +69,7 @@ func (t *Tour) people(ctx context.Context) {
 			return "", err
 		}
 		confirm = t.citizen.page.address.Path
-		if !t.citizen.page.has("Registro de identidad") || !strings.HasSuffix(confirm, waiting[strings.LastIndexByte(waiting, '/'):]) {
+		if !t.citizen.page.has("J. I. C. M.") || !strings.HasSuffix(confirm, waiting[strings.LastIndexByte(waiting, '/'):]) {
 			return "", errors.New("the page does not show her act: " + t.citizen.page.summary())
 		}
 		return newGiven + " " + newSurname, t.citizen.passkey(ctx)

@@ -26,6 +26,8 @@ type Config struct {
 	DatabaseURL, RedisURL string
 	// Keep is the folder of the instance; a temporary one, removed after, if empty.
 	Keep string
+	// FirstPort is tried first; see demo.Config.
+	FirstPort int
 	// Round, from 0 to 99, tells several tours of one instance apart.
 	Round int
 	// Started, if set, is called when the system runs, and After with each step
@@ -69,6 +71,9 @@ func Run(ctx context.Context, c Config) ([]Step, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.FirstPort == 0 {
+		c.FirstPort = 18600
+	}
 	if c.Stdout == nil {
 		c.Stdout = io.Discard
 	}
@@ -86,7 +91,7 @@ func Run(ctx context.Context, c Config) ([]Step, error) {
 	}
 	begin := time.Now()
 	var err error
-	t.demo, err = demo.Start(ctx, demo.Config{Dir: dir, DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, FirstPort: 18600, Logger: c.Logger, Now: c.Now})
+	t.demo, err = demo.Start(ctx, demo.Config{Dir: dir, DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, FirstPort: c.FirstPort, Logger: c.Logger, Now: c.Now})
 	if err != nil {
 		return nil, fmt.Errorf("start the system: %w", err)
 	}
