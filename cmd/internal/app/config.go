@@ -42,8 +42,6 @@ type Config struct {
 	Arc string
 	// InsecureOnlineRoot lets the service make and keep its root key online.
 	InsecureOnlineRoot bool
-	// GenesisHash pins, in hex, who were the first staff; empty before genesis.
-	GenesisHash string
 	// RenderCache keeps the compiled page drawer between starts; a folder in
 	// DataDir by default. Only this service may write there.
 	RenderCache string

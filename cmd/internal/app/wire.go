@@ -11,8 +11,10 @@ import (
 	"oruro.gob.bo/suti/enrolment/account"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/idp"
+	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/internal/outbox"
+	"oruro.gob.bo/suti/internal/subject"
 	"oruro.gob.bo/suti/signer"
 	"oruro.gob.bo/suti/signer/core"
 )
@@ -127,7 +129,43 @@ func (a *App) subjectChanged(ctx context.Context, m outbox.Message) error {
 	if err != nil {
 		return errors.Join(outbox.ErrPermanent, err)
 	}
-	return errors.Join(a.IDP.EndPerson(ctx, person, cause), a.Signer.OnSubjectChanged(ctx, person))
+	return errors.Join(a.IDP.EndPerson(ctx, person, cause), a.Signer.OnSubjectChanged(ctx, person), a.revokeEnded(ctx, person))
+}
+
+// revokeEnded revokes the certificates of a person who is gone, and those for
+// posts that a person no longer holds.
+func (a *App) revokeEnded(ctx context.Context, person identity.PersonID) error {
+	var who subject.Subject
+	err := a.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		who, err = subject.Current(tx, person)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if who.State == subject.Closed || who.State == subject.Deceased {
+		return a.CA.OnPersonEnded(ctx, person)
+	}
+	have, err := a.CA.OfPerson(ctx, person)
+	if err != nil {
+		return err
+	}
+	for _, c := range have {
+		if c.Appointment == "" || c.Status.Revoked {
+			continue
+		}
+		held, err := a.Enrolment.Appointment(ctx, c.Appointment)
+		if err != nil {
+			return err
+		}
+		if held.HeldAt(a.Config.Now()) {
+			continue
+		}
+		if err := a.CA.OnAppointmentEnded(ctx, c.Appointment); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // certificateRevoked has nothing to end: the signing core asks the authority
