@@ -100,7 +100,7 @@ func (w *walk) ask(b *webtest.Tab) string {
 	b.Expect("Pedido de firma")
 	b.Shows("Falta la firma", w.title())
 	b.Look("pedido-pendiente")
-	return b.Attribute(`main a.btn`, "href")
+	return b.Attribute(`main a.btn.second`, "href")
 }
 
 func (w *walk) title() string { return fmt.Sprintf("Resolución administrativa %d/2026", w.round+1) }
@@ -242,7 +242,7 @@ func (w *walk) withoutScript() {
 	b.Fill("#titulo", w.title()+", sin script")
 	b.Press(submit)
 	b.Expect("Pedido de firma")
-	b.Press(`main a.btn`)
+	b.Press(`main a.btn.second`)
 	b.Expect("Revise y firme")
 	b.Shows("Para firmar aquí, el navegador debe permitir la llave de acceso.")
 	b.Look("sin-script-firmar")
