@@ -15,7 +15,7 @@ import (
 
 // artefacts are what a tour leaves behind.
 func artefacts() []string {
-	return []string{"firmado.pdf", "evidencia.json", "id-token.jwt", "cadena.pem", "raiz.pem", "checkpoint.txt"}
+	return []string{"firmado.pdf", "evidencia.json", "id-token.jwt", "cadena.pem", "raiz.pem", "checkpoint.txt", "prueba.txt"}
 }
 
 func take(t *testing.T, c tour.Config) {

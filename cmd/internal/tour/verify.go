@@ -107,6 +107,13 @@ func (t *Tour) checkEvidence(ctx context.Context) (string, error) {
 	if err := r.Err(); err != nil {
 		return "", err
 	}
+	b, err := bundle.Decode(t.signing.evidence)
+	if err != nil {
+		return "", err
+	}
+	if err := t.save("prueba.txt", b.Log.Receipt); err != nil {
+		return "", err
+	}
 	note, err := t.fetch(ctx, t.demo.File.Issuer+"/log/checkpoint")
 	if err != nil {
 		return "", err
