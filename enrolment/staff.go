@@ -382,8 +382,3 @@ func (s *Service) ActsFor(ctx context.Context, person identity.PersonID) ([][]by
 	}
 	return out, nil
 }
-
-// Reasons for suspensions and ends that pages offer, as labels of acts.
-func Reasons() []string {
-	return []string{"renuncia", "fin-de-designacion", "destitucion", "licencia", "sospecha", "perdida", "orden-judicial", "otro"}
-}

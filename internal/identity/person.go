@@ -66,15 +66,6 @@ func (d Date) String() string {
 // IsZero reports whether the date is unset.
 func (d Date) IsZero() bool { return d == Date{} }
 
-// ParseDate reads an ISO 8601 date.
-func ParseDate(s string) (Date, error) {
-	t, err := time.Parse(time.DateOnly, s)
-	if err != nil {
-		return Date{}, err
-	}
-	return Date{Year: t.Year(), Month: t.Month(), Day: t.Day()}, nil
-}
-
 // Epoch counts the changes of a person that end everything that was granted
 // before: suspension, recovery, end of an appointment. It only grows.
 type Epoch int64

@@ -14,6 +14,7 @@ import (
 	"oruro.gob.bo/suti/enrolment/account"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/cache"
+	"oruro.gob.bo/suti/internal/cache/memory"
 	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/internal/tsp"
 	"oruro.gob.bo/suti/signer"
@@ -30,12 +31,35 @@ func (a *App) openEnrolment(context.Context) error {
 	if a.Passkeys, err = passkey.New(passkey.Config{Origin: c.PublicURL, Name: "Suti", DB: a.DB, Keys: a.Keys, Audit: a.Audit, Now: c.Now}); err != nil {
 		return err
 	}
-	limiter, _ := a.Cache.(cache.Taker)
+	limiter, err := a.limiter()
+	if err != nil {
+		return err
+	}
 	a.Enrolment, err = enrolment.New(enrolment.Config{
 		DB: a.DB, Accounts: a.Accounts, Passkeys: a.Passkeys, Keys: a.Keys, Audit: a.Audit, Acts: actSink{a}, Origin: c.PublicURL, Name: c.Organization,
 		Limiter: limiter, Now: c.Now,
 	})
 	return err
+}
+
+// limiter counts on this node and, where there is one, in the shared cache; when
+// that is away the node's own count still limits.
+func (a *App) limiter() (*cache.Limiter, error) {
+	local, err := memory.New(memory.Config{Now: a.Config.Now})
+	if err != nil {
+		return nil, err
+	}
+	c := cache.LimiterConfig{Local: local, Now: a.Config.Now, OnFallback: func(err error) {
+		a.Config.Logger.Warn("rates are counted on this node alone", "error", err.Error())
+	}}
+	if a.Config.RedisURL != "" {
+		shared, ok := a.Cache.(cache.Taker)
+		if !ok {
+			return nil, errors.New("app: the shared cache cannot count")
+		}
+		c.Shared = shared
+	}
+	return cache.NewLimiter(c)
 }
 
 // actSink gives enrolment its ActSink: the signing core of this process.

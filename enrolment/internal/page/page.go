@@ -5,7 +5,6 @@ package page
 
 import (
 	"embed"
-	"fmt"
 	"io/fs"
 	"net/http"
 	"time"
@@ -142,14 +141,6 @@ type Passkey struct {
 	ID, Label, State string // State is a key
 	Active, Synced   bool
 	Created, Used    time.Time
-}
-
-// Date is a form's day, "2026-11-24", or "".
-func Date(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return fmt.Sprintf("%04d-%02d-%02d", t.Year(), int(t.Month()), t.Day())
 }
 
 // Notice is a page of one sentence.

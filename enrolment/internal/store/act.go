@@ -190,9 +190,3 @@ func PutFact(tx *db.Tx, act identity.ActID, person identity.PersonID, sealed []b
 	_, err := tx.Exec(`INSERT INTO enrolment_fact (act, person, sealed) VALUES ($1, $2, $3)`, string(act), string(person), sealed)
 	return err
 }
-
-// Fact returns what PutFact stored, or ErrNone.
-func Fact(q db.Querier, act identity.ActID) (person identity.PersonID, sealed []byte, err error) {
-	err = none(q.QueryRow(`SELECT person, sealed FROM enrolment_fact WHERE act = $1`, string(act)).Scan(&person, &sealed))
-	return person, sealed, err
-}

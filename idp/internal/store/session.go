@@ -199,27 +199,6 @@ func OpenRPSession(tx *db.Tx, session, client, sid string, now time.Time) (strin
 	return got, notFound(err)
 }
 
-// RPSessions returns the client sessions beneath a sign-on session that have
-// not been ended by themselves: those to tell when it ends.
-func RPSessions(q db.Querier, session string) ([]RPSession, error) {
-	rows, err := q.Query(`SELECT sid, session, client, created_at FROM idp_rp_session WHERE session = $1 AND ended_at IS NULL ORDER BY created_at, sid`, session)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []RPSession
-	for rows.Next() {
-		var r RPSession
-		var created int64
-		if err := rows.Scan(&r.SID, &r.Session, &r.Client, &created); err != nil {
-			return nil, err
-		}
-		r.CreatedAt = db.Time(created)
-		out = append(out, r)
-	}
-	return out, rows.Err()
-}
-
 // EndRPSession ends one client's session. It reports whether this call ended
 // it; beneath a session that ended there is nothing left to end.
 func EndRPSession(tx *db.Tx, sid, why string, now time.Time) (bool, error) {

@@ -205,12 +205,6 @@ type Violation struct {
 	Nodes              []string // the elements concerned
 }
 
-// Axe opens url in a fresh browser and reports every fault; see [Chrome.Axe].
-func Axe(t testing.TB, url string, width int, opts ...ViewOption) {
-	t.Helper()
-	Browser(t).Axe(t, url, width, opts...)
-}
-
 // Axe opens url at a width in CSS pixels and fails the test for every violation of
 // WCAG 2.2 A and AA and of axe's best practices, for text under 7:1, for a page
 // wider than the window, for controls under 44 px, and for every complaint of the
