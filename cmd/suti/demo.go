@@ -35,6 +35,10 @@ func (c *cli) newDemoCommand() *cobra.Command {
 				logger = slog.New(slog.NewTextHandler(c.stderr, nil))
 			}
 			i, err := demo.Start(cmd.Context(), demo.Config{Dir: dir, FirstPort: port, Logger: logger})
+			if err != nil && cmd.Context().Err() != nil {
+				fmt.Fprintln(c.stdout, "Se detuvo antes de estar lista; el próximo inicio la prepara.")
+				return nil
+			}
 			if err != nil {
 				return failedf("", "start the demo: %w", err)
 			}

@@ -44,6 +44,7 @@ type Instance struct {
 	dir   string
 	st    state
 
+	lock      *os.File
 	listeners []net.Listener
 	servers   []*web.Server
 	cancel    context.CancelFunc
@@ -57,7 +58,9 @@ func (i *Instance) Failed() <-chan error { return i.failed }
 // statePath holds what the demo remembers of itself.
 func (i *Instance) statePath() string { return filepath.Join(i.dir, "demo.state.json") }
 
-// Start opens the demo in its folder, making it at first, and serves it until Close.
+// Start opens the demo in its folder, making it at first, and serves it until
+// Close. A founding that was interrupted, by ctx or by the end of the process,
+// begins anew at the next Start.
 func Start(ctx context.Context, c Config) (i *Instance, err error) {
 	if c.FirstPort == 0 {
 		c.FirstPort = 8700
@@ -74,8 +77,16 @@ func Start(ctx context.Context, c Config) (i *Instance, err error) {
 			_ = i.Close() // the first error is the one to tell
 		}
 	}()
+	if i.lock, err = lock(c.Dir); err != nil {
+		return i, err
+	}
 	if err := readJSON(i.statePath(), &i.st); err != nil {
 		return i, err
+	}
+	if !i.st.Seeded {
+		if err := i.beginAnew(c.DatabaseURL != ""); err != nil {
+			return i, err
+		}
 	}
 	if err := readJSON(filepath.Join(c.Dir, FileName), &i.File); err != nil {
 		return i, err
@@ -142,13 +153,13 @@ func (i *Instance) populate(ctx context.Context) error {
 		app: i.App, dir: i.dir, st: &i.st, keys: map[string]*softauthn.Authenticator{}, ids: map[string]identity.PersonID{}, tick: tickets{},
 	}
 	if err := s.seed(ctx); err != nil {
-		return fmt.Errorf("prepare the demo (delete the folder %s to begin anew): %w", i.dir, err)
+		return fmt.Errorf("prepare the demo: %w", err)
 	}
 	clients, err := register(ctx, i.App, &i.st, i.Bases)
 	if err != nil {
 		return err
 	}
-	i.File.Clients = clients
+	i.File = File{Clients: clients}
 	for _, p := range cast() {
 		person, err := i.describe(ctx, s, p)
 		if err != nil {
@@ -305,6 +316,9 @@ func (i *Instance) Close() error {
 	}
 	if i.App != nil {
 		errs = append(errs, i.App.Close())
+	}
+	if i.lock != nil {
+		errs = append(errs, i.lock.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -55,8 +55,7 @@ func authenticatorPath(dir, word string) string {
 	return filepath.Join(dir, "llaves", word+".json")
 }
 
-// seed founds the deployment and enrols the cast. It begins anew only on an
-// empty database: a first start that was interrupted asks to delete the folder.
+// seed founds the deployment and enrols the cast, on an empty database.
 func (s *seeder) seed(ctx context.Context) error {
 	for _, p := range cast() {
 		if err := s.register(ctx, p); err != nil {

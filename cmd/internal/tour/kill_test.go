@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +30,7 @@ import (
 const (
 	envFolder   = "SUTI_TOUR_CHILD"
 	envDatabase = "SUTI_TOUR_DATABASE"
+	envCache    = "SUTI_TOUR_CACHE"
 	envPort     = "SUTI_TOUR_PORT"
 )
 
@@ -42,7 +44,7 @@ func TestChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Config{FirstPort: port, Keep: dir, Out: filepath.Join(dir, "out"), DatabaseURL: os.Getenv(envDatabase), Started: func() error {
+	c := Config{FirstPort: port, Keep: dir, Out: filepath.Join(dir, "out"), DatabaseURL: os.Getenv(envDatabase), RedisURL: os.Getenv(envCache), Started: func() error {
 		fmt.Println("ready")
 		return failpoint.ArmFromEnv(os.Getenv)
 	}, After: func(s Step) {
@@ -59,12 +61,19 @@ func TestChild(t *testing.T) {
 // own, so that no other takes them while it is dead.
 const ports = 20000
 
+// place is where a tour keeps its things and listens; url and cache are empty
+// for the embedded ones.
+type place struct {
+	dir, url, cache string
+	port            int
+}
+
 // child runs a tour in a process of its own, which is killed at a failpoint or
 // after so many lines. It returns what held and whether the process was killed.
-func child(t *testing.T, port int, dir, url, armed string, kill int) (held []string, killed bool) {
+func child(t *testing.T, p place, armed string, kill int) (held []string, killed bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$")
-	cmd.Env = append(os.Environ(), envFolder+"="+dir, envDatabase+"="+url, failpoint.EnvVar+"="+armed, envPort+"="+strconv.Itoa(port))
+	cmd.Env = append(os.Environ(), envFolder+"="+p.dir, envDatabase+"="+p.url, envCache+"="+p.cache, failpoint.EnvVar+"="+armed, envPort+"="+strconv.Itoa(p.port))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -96,13 +105,13 @@ func child(t *testing.T, port int, dir, url, armed string, kill int) (held []str
 
 // after opens what a killed process left, an hour later, and checks that all
 // that was acknowledged is there, once, and that nothing hangs.
-func after(t *testing.T, dir, url string, held []string) {
+func after(t *testing.T, p place, held []string) {
 	t.Helper()
 	ctx := t.Context()
 	later := func() time.Time { return time.Now().Add(time.Hour) }
 	tour := &Tour{cfg: Config{Now: later}, pdf: builtInPDF()}
 	var err error
-	if tour.demo, err = demo.Start(ctx, demo.Config{Dir: dir, DatabaseURL: url, Now: later}); err != nil {
+	if tour.demo, err = demo.Start(ctx, demo.Config{Dir: p.dir, DatabaseURL: p.url, RedisURL: p.cache, Now: later}); err != nil {
 		t.Fatalf("start again: %v", err)
 	}
 	defer func() {
@@ -199,30 +208,47 @@ func TestKillAtEveryFailpoint(t *testing.T) {
 		for i, name := range failpoint.Names() {
 			t.Run(fmt.Sprint(engine, "/", name), func(t *testing.T) {
 				t.Parallel()
-				dir, url := t.TempDir(), ""
+				p := place{dir: t.TempDir(), port: ports + 10*(100*int(engine)+i)}
 				if engine == db.Postgres {
-					url = dbtest.URL(t, engine)
+					p.url = dbtest.URL(t, engine)
 				}
-				held, killed := child(t, ports+10*(100*int(engine)+i), dir, url, name+"=kill", 0)
+				held, killed := child(t, p, name+"=kill", 0)
 				if want := !slices.Contains(notOnTheWay(), name); killed != want {
 					t.Fatalf("killed %v, want %v", killed, want)
 				}
-				after(t, dir, url, held)
+				after(t, p, held)
 			})
 		}
 	}
 }
 
-// TestKillAtRandom kills the process at moments that nobody chose.
+// TestKillAtRandom kills the process at moments that nobody chose, on the
+// embedded database and on servers.
 func TestKillAtRandom(t *testing.T) {
 	t.Parallel()
-	for i := range 6 {
-		t.Run(strconv.Itoa(i), func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			held, killed := child(t, ports+10*(300+i), dir, "", "", 1+rand.N(22))
-			t.Logf("killed %v after %d steps", killed, len(held))
-			after(t, dir, "", held)
-		})
+	for _, engine := range []db.Engine{db.SQLite, db.Postgres} {
+		for i := range 5 {
+			t.Run(fmt.Sprint(engine, "/", i), func(t *testing.T) {
+				t.Parallel()
+				p := place{dir: t.TempDir(), port: ports + 10*(300+10*int(engine)+i)}
+				if engine == db.Postgres {
+					p.url, p.cache = dbtest.URL(t, engine), redisDatabase(t, 1+i)
+				}
+				held, killed := child(t, p, "", 1+rand.N(22))
+				t.Logf("killed %v after %d steps", killed, len(held))
+				after(t, p, held)
+			})
+		}
 	}
+}
+
+// redisDatabase is one of the numbered databases of the test server.
+func redisDatabase(t *testing.T, n int) string {
+	t.Helper()
+	u, err := url.Parse(os.Getenv("SUTI_TEST_REDIS"))
+	if err != nil || u.Host == "" {
+		dbtest.Missing(t, "SUTI_TEST_REDIS is not set")
+	}
+	u.Path = "/" + strconv.Itoa(n)
+	return u.String()
 }
