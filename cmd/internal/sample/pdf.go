@@ -3,7 +3,12 @@ package sample
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
+	"sync"
+	"unicode/utf16"
+
+	"oruro.gob.bo/suti/signer/pdffont"
 )
 
 // A4 in points, and where the text stands.
@@ -12,7 +17,7 @@ const (
 	margin                = 72
 )
 
-// line is one line of text in a standard font (ISO 32000-1 §9.6.2.2).
+// line is one line of text.
 type line struct {
 	bold bool
 	size int // points
@@ -21,9 +26,9 @@ type line struct {
 }
 
 // PDF returns the built-in resolution: one page of PDF 1.7 with a
-// cross-reference table, the same bytes each time. It says of itself that it
-// is a demonstration.
-func PDF() []byte {
+// cross-reference table and its fonts embedded, the same bytes each time. It
+// says of itself that it is a demonstration. The caller must not change it.
+var PDF = sync.OnceValue(func() []byte {
 	return writePDF("Resolución Administrativa de ejemplo", []line{
 		{true, 11, 0, "DEMOSTRACIÓN - SIN VALIDEZ LEGAL"},
 		{true, 16, 44, "Resolución Administrativa N.º 000/2026"},
@@ -42,64 +47,91 @@ func PDF() []byte {
 		{false, 11, 36, "Regístrese, comuníquese y archívese."},
 		{false, 9, 230, "DEMOSTRACIÓN - SIN VALIDEZ LEGAL. Firma electrónica, no firma digital (Ley 164)."},
 	})
+})
+
+// file is a PDF being written: the objects by number, from 1.
+type file struct{ objects []string }
+
+// add appends an object and returns its number.
+func (f *file) add(body string) int {
+	f.objects = append(f.objects, body)
+	return len(f.objects)
+}
+
+// font adds what a face needs and returns the number of the font.
+func (f *file) font(face *pdffont.Face) int {
+	objects, first := must(face.Objects()), len(f.objects)+1
+	for _, o := range objects {
+		dict := o.Dict
+		for key, i := range o.Uses {
+			dict = strings.ReplaceAll(dict, "{"+key+"}", strconv.Itoa(first+i)+" 0 R")
+		}
+		if o.Data != nil {
+			dict = fmt.Sprintf("%s /Length %d>>\nstream\n%s\nendstream", strings.TrimSuffix(dict, ">>"), len(o.Data), o.Data)
+		}
+		f.add(dict)
+	}
+	return first
+}
+
+// must returns a value: the fonts are built in and the text is ours, so that an
+// error can only be one of this file, which its test would show.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 // writePDF writes a file of one page.
 func writePDF(title string, lines []line) []byte {
+	regular, bold := must(pdffont.Regular()), must(pdffont.Bold())
 	var text bytes.Buffer
 	y := pageHeight - margin
 	text.WriteString("BT\n")
 	for _, l := range lines {
 		y -= l.skip
-		font := "F1"
+		name, face := "F1", regular
 		if l.bold {
-			font = "F2"
+			name, face = "F2", bold
 		}
-		fmt.Fprintf(&text, "/%s %d Tf 1 0 0 1 %d %d Tm (%s) Tj\n", font, l.size, margin, y, escape(l.text))
+		fmt.Fprintf(&text, "/%s %d Tf 1 0 0 1 %d %d Tm %s Tj\n", name, l.size, margin, y, must(face.Encode(l.text)))
 	}
 	text.WriteString("ET\n")
 
-	var out bytes.Buffer
-	out.WriteString("%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
-	var offsets []int
-	object := func(body string) {
-		offsets = append(offsets, out.Len())
-		fmt.Fprintf(&out, "%d 0 obj\n%s\nendobj\n", len(offsets), body)
-	}
-	object("<< /Type /Catalog /Pages 2 0 R /Lang (es-BO) /ViewerPreferences << /DisplayDocTitle true >> >>")
-	object("<< /Type /Pages /Kids [3 0 R] /Count 1 >>")
-	object(fmt.Sprintf("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 %d %d] /Resources << /Font << /F1 5 0 R /F2 6 0 R >> >> /Contents 4 0 R >>", pageWidth, pageHeight))
-	object(fmt.Sprintf("<< /Length %d >>\nstream\n%sendstream", text.Len(), text.Bytes()))
-	object("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>")
-	object("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica-Bold /Encoding /WinAnsiEncoding >>")
-	object(fmt.Sprintf("<< /Title (%s) /Producer (Suti) /CreationDate (D:20261124090000-04'00') >>", escape(title)))
+	f := &file{}
+	f.add("<< /Type /Catalog /Pages 2 0 R /Lang (es-BO) /ViewerPreferences << /DisplayDocTitle true >> >>")
+	f.add("<< /Type /Pages /Kids [3 0 R] /Count 1 >>")
+	page := f.add("")
+	content := f.add(fmt.Sprintf("<< /Length %d >>\nstream\n%sendstream", text.Len(), text.Bytes()))
+	info := f.add(fmt.Sprintf("<< /Title <%s> /Producer (Suti) /CreationDate (D:20261124090000-04'00') >>", textString(title)))
+	f.objects[page-1] = fmt.Sprintf("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 %d %d] /Resources << /Font << /F1 %d 0 R /F2 %d 0 R >> >> /Contents %d 0 R >>",
+		pageWidth, pageHeight, f.font(regular), f.font(bold), content)
+	return f.bytes(info)
+}
 
-	start := out.Len()
-	fmt.Fprintf(&out, "xref\n0 %d\n0000000000 65535 f \n", len(offsets)+1)
-	for _, at := range offsets {
-		fmt.Fprintf(&out, "%010d 00000 n \n", at)
+// bytes writes the file with its cross-reference table (ISO 32000-1 §7.5.4).
+func (f *file) bytes(info int) []byte {
+	var out, table bytes.Buffer
+	out.WriteString("%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
+	for i, body := range f.objects {
+		fmt.Fprintf(&table, "%010d 00000 n \n", out.Len())
+		fmt.Fprintf(&out, "%d 0 obj\n%s\nendobj\n", i+1, body)
 	}
 	const id = "<53757469446d6f5265736f6c7563696e>"
-	fmt.Fprintf(&out, "trailer\n<< /Size %d /Root 1 0 R /Info 7 0 R /ID [%s %s] >>\nstartxref\n%d\n%%%%EOF\n", len(offsets)+1, id, id, start)
+	start := out.Len()
+	fmt.Fprintf(&out, "xref\n0 %d\n0000000000 65535 f \n%strailer\n<< /Size %d /Root 1 0 R /Info %d 0 R /ID [%s %s] >>\nstartxref\n%d\n%%%%EOF\n",
+		len(f.objects)+1, table.Bytes(), len(f.objects)+1, info, id, id, start)
 	return out.Bytes()
 }
 
-// escape writes text of Latin-1 characters, which PDFDocEncoding and
-// WinAnsiEncoding share, as the inside of a literal string (ISO 32000-1 §7.3.4.2).
-func escape(s string) string {
+// textString writes text as the inside of a hexadecimal string: UTF-16 with its
+// byte order mark (ISO 32000-1 §7.9.2.2).
+func textString(s string) string {
 	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case r == '(' || r == ')' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r < 0x80:
-			b.WriteRune(r)
-		case r >= 0xa1 && r <= 0xff:
-			fmt.Fprintf(&b, "\\%03o", r)
-		default:
-			b.WriteByte('?')
-		}
+	b.WriteString("FEFF")
+	for _, u := range utf16.Encode([]rune(s)) {
+		fmt.Fprintf(&b, "%04X", u)
 	}
 	return b.String()
 }

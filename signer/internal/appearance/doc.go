@@ -5,6 +5,6 @@
 // depends on a device, fonts embedded with their character maps. It knows PDF
 // syntax but no file; signer/pades puts the objects into an update.
 //
-// It may be imported below signer/ only, and is the only user there of the
-// font and QR modules.
+// It may be imported below signer/ only, and uses
+// signer/pdffont for its text.
 package appearance

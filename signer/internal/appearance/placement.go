@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
+
+	"oruro.gob.bo/suti/signer/pdffont"
 )
 
 // ErrPlacement reports a seal that does not fit where it is to stand.
@@ -28,17 +29,7 @@ func (r Rect) Height() float64 { return r.URY - r.LLY }
 
 // String writes the four numbers as PDF has them, without brackets.
 func (r Rect) String() string {
-	return strings.Join([]string{num(r.LLX), num(r.LLY), num(r.URX), num(r.URY)}, " ")
-}
-
-// num writes a number with at most three decimals and no exponent.
-func num(f float64) string {
-	s := strconv.FormatFloat(f, 'f', 3, 64)
-	s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	if s == "-0" || s == "" {
-		return "0"
-	}
-	return s
+	return strings.Join([]string{pdffont.Number(r.LLX), pdffont.Number(r.LLY), pdffont.Number(r.URX), pdffont.Number(r.URY)}, " ")
 }
 
 // Corner is a corner of the page as it is shown.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"rsc.io/qr"
+
+	"oruro.gob.bo/suti/signer/pdffont"
 )
 
 // ErrTooSmall reports that the text does not fit at a size that can be read.
@@ -49,14 +51,11 @@ const (
 	maxLineText = 1024
 )
 
-// Object is an object to be put into a file. "{key}" in Dict stands for a
-// reference to the object with index Uses[key]. Data, if not nil, makes it a
-// stream; Dict is then without /Length.
-type Object struct {
-	Dict string
-	Data []byte
-	Uses map[string]int
-}
+// Object is an object to be put into a file.
+type Object = pdffont.Object
+
+// GlyphError reports a character that the seal's font does not have.
+type GlyphError = pdffont.GlyphError
 
 // Drawing is a form XObject and what it uses.
 type Drawing struct {
@@ -65,7 +64,7 @@ type Drawing struct {
 }
 
 type line struct {
-	face *face
+	face *pdffont.Face
 	font string
 	text string
 }
@@ -77,16 +76,16 @@ func (s *Seal) Draw(width, height float64, rotate int) (*Drawing, error) {
 	if rotate%180 != 0 {
 		width, height = height, width
 	}
-	regular, err := regularFace()
+	regular, err := pdffont.Regular()
 	if err != nil {
 		return nil, err
 	}
-	bold, err := boldFace()
+	bold, err := pdffont.Bold()
 	if err != nil {
 		return nil, err
 	}
 	var c bytes.Buffer
-	fmt.Fprintf(&c, "q\n/CS0 CS 0.45 SC 0.5 w %s %s %s %s re S\n/CS0 cs 0 sc\n", num(0.25), num(0.25), num(width-0.5), num(height-0.5))
+	fmt.Fprintf(&c, "q\n/CS0 CS 0.45 SC 0.5 w %s %s %s %s re S\n/CS0 cs 0 sc\n", pdffont.Number(0.25), pdffont.Number(0.25), pdffont.Number(width-0.5), pdffont.Number(height-0.5))
 	left := padding
 	if s.URL != "" {
 		side := min(height, width/2)
@@ -99,12 +98,12 @@ func (s *Seal) Draw(width, height float64, rotate int) (*Drawing, error) {
 		return nil, err
 	}
 	c.WriteString("Q\n")
-	return s.drawing(c.Bytes(), []*face{regular, bold}, width, height, rotate)
+	return s.drawing(c.Bytes(), []*pdffont.Face{regular, bold}, width, height, rotate)
 }
 
-func (s *Seal) lines(regular, bold *face) []line {
+func (s *Seal) lines(regular, bold *pdffont.Face) []line {
 	var out []line
-	add := func(f *face, font, text string) {
+	add := func(f *pdffont.Face, font, text string) {
 		if text != "" {
 			out = append(out, line{f, font, text})
 		}
@@ -150,16 +149,16 @@ func (s *Seal) drawText(c *bytes.Buffer, lines []line, left, right, height float
 		return ErrTooSmall
 	}
 	total := float64(len(broken)) * size * leading
-	fmt.Fprintf(c, "BT\n%s %s Td\n", num(left), num(height-(height-total)/2-size))
+	fmt.Fprintf(c, "BT\n%s %s Td\n", pdffont.Number(left), pdffont.Number(height-(height-total)/2-size))
 	for i, l := range broken {
-		text, err := l.face.encode(l.text)
+		text, err := l.face.Encode(l.text)
 		if err != nil {
 			return err
 		}
 		if i > 0 {
-			fmt.Fprintf(c, "0 %s Td\n", num(-size*leading))
+			fmt.Fprintf(c, "0 %s Td\n", pdffont.Number(-size*leading))
 		}
-		fmt.Fprintf(c, "/%s %s Tf %s Tj\n", l.font, num(size), text)
+		fmt.Fprintf(c, "/%s %s Tf %s Tj\n", l.font, pdffont.Number(size), text)
 	}
 	c.WriteString("ET\n")
 	return nil
@@ -186,7 +185,7 @@ func wrap(lines []line, size, width float64) ([]line, error) {
 		cur := ""
 		for _, word := range strings.Fields(l.text) {
 			try := strings.TrimSpace(cur + " " + word)
-			w, err := l.face.width(try, size)
+			w, err := l.face.Width(try, size)
 			if err != nil {
 				return nil, err
 			}
@@ -194,7 +193,7 @@ func wrap(lines []line, size, width float64) ([]line, error) {
 				cur = try
 				continue
 			}
-			if w, err = l.face.width(word, size); err != nil {
+			if w, err = l.face.Width(word, size); err != nil {
 				return nil, err
 			}
 			if cur == "" || w > width {
@@ -216,7 +215,7 @@ func drawQR(c *bytes.Buffer, url string, side, y float64) error {
 	if err != nil || code.Size > maxQRRows {
 		return ErrQR
 	}
-	fmt.Fprintf(c, "q %s 0 0 %s 0 %s cm\n", num6(side/float64(code.Size+2*quietZone)), num6(side/float64(code.Size+2*quietZone)), num(y))
+	fmt.Fprintf(c, "q %s 0 0 %s 0 %s cm\n", num6(side/float64(code.Size+2*quietZone)), num6(side/float64(code.Size+2*quietZone)), pdffont.Number(y))
 	for row := range code.Size {
 		for col := 0; col < code.Size; col++ {
 			run := 0
@@ -236,15 +235,15 @@ func drawQR(c *bytes.Buffer, url string, side, y float64) error {
 func num6(f float64) string { return fmt.Sprintf("%.6f", f) }
 
 // drawing gathers the form XObject and the objects of the fonts it uses.
-func (s *Seal) drawing(content []byte, faces []*face, width, height float64, rotate int) (*Drawing, error) {
+func (s *Seal) drawing(content []byte, faces []*pdffont.Face, width, height float64, rotate int) (*Drawing, error) {
 	d := &Drawing{Objects: []Object{{}}}
 	uses := map[string]int{}
 	var fonts []string
 	for i, f := range faces {
-		if len(f.gids) == 1 {
+		if !f.Used() {
 			continue // no character of it is shown
 		}
-		objs, err := f.objects()
+		objs, err := f.Objects()
 		if err != nil {
 			return nil, err
 		}
@@ -260,9 +259,9 @@ func (s *Seal) drawing(content []byte, faces []*face, width, height float64, rot
 		uses[key] = first
 		fonts = append(fonts, fmt.Sprintf("/%s {%s}", key, key))
 	}
-	d.Objects[0] = deflated(fmt.Sprintf("/Type /XObject /Subtype /Form /FormType 1 /BBox [0 0 %s %s] /Matrix %s"+
+	d.Objects[0] = pdffont.Deflated(fmt.Sprintf("/Type /XObject /Subtype /Form /FormType 1 /BBox [0 0 %s %s] /Matrix %s"+
 		" /Resources <</ColorSpace <</CS0 [/CalGray <</WhitePoint [0.9505 1 1.089] /Gamma 2.2>>]>> /Font <<%s>>>>",
-		num(width), num(height), matrix(rotate), strings.Join(fonts, " ")), content)
+		pdffont.Number(width), pdffont.Number(height), matrix(rotate), strings.Join(fonts, " ")), content)
 	d.Objects[0].Uses = uses
 	return d, nil
 }

@@ -1,4 +1,4 @@
-package appearance
+package pdffont
 
 import (
 	"encoding/binary"
@@ -9,7 +9,7 @@ import (
 
 // errFont reports a font file that is not as expected. The fonts are built in,
 // so it can only mean that the module they come from has changed.
-var errFont = errors.New("appearance: font file")
+var errFont = errors.New("pdffont: font file")
 
 // tables splits a TrueType file into its tables.
 func tables(ttf []byte) (map[string][]byte, error) {

@@ -1,10 +1,11 @@
-package appearance
+package pdffont
 
 import (
 	"bytes"
 	"compress/zlib"
 	"crypto/sha256"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -14,16 +15,35 @@ import (
 	"golang.org/x/image/math/fixed"
 )
 
-// GlyphError reports a character that the seal's font does not have.
+// Object is an object to be put into a file. "{key}" in Dict stands for a
+// reference to the object with index Uses[key]. Data, if not nil, makes it a
+// stream; Dict is then without /Length.
+type Object struct {
+	Dict string
+	Data []byte
+	Uses map[string]int
+}
+
+// Number writes a number with at most three decimals and no exponent.
+func Number(f float64) string {
+	s := strconv.FormatFloat(f, 'f', 3, 64)
+	s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	if s == "-0" || s == "" {
+		return "0"
+	}
+	return s
+}
+
+// GlyphError reports a character that the font does not have.
 type GlyphError struct{ Rune rune }
 
 // Error implements error.
 func (e *GlyphError) Error() string {
-	return fmt.Sprintf("appearance: the font has no character U+%04X", e.Rune)
+	return fmt.Sprintf("pdffont: the font has no character U+%04X", e.Rune)
 }
 
-// face is a font with the glyphs used so far.
-type face struct {
+// Face is a font with the glyphs used so far.
+type Face struct {
 	name  string
 	ttf   []byte
 	font  *sfnt.Font
@@ -34,20 +54,22 @@ type face struct {
 	index map[rune]uint16
 }
 
-func newFace(name string, ttf []byte) (*face, error) {
+func newFace(name string, ttf []byte) (*Face, error) {
 	f, err := sfnt.Parse(ttf)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errFont, err)
 	}
-	return &face{name: name, ttf: ttf, font: f, upem: int(f.UnitsPerEm()), gids: []uint16{0}, runes: []rune{0}, index: map[rune]uint16{}}, nil
+	return &Face{name: name, ttf: ttf, font: f, upem: int(f.UnitsPerEm()), gids: []uint16{0}, runes: []rune{0}, index: map[rune]uint16{}}, nil
 }
 
-func regularFace() (*face, error) { return newFace("GoRegular", goregular.TTF) }
+// Regular returns the upright face, Go Regular.
+func Regular() (*Face, error) { return newFace("GoRegular", goregular.TTF) }
 
-func boldFace() (*face, error) { return newFace("GoBold", gobold.TTF) }
+// Bold returns the heavy face, Go Bold.
+func Bold() (*Face, error) { return newFace("GoBold", gobold.TTF) }
 
 // glyph returns the new number of a character's glyph.
-func (f *face) glyph(r rune) (uint16, error) {
+func (f *Face) glyph(r rune) (uint16, error) {
 	if g, ok := f.index[r]; ok {
 		return g, nil
 	}
@@ -66,7 +88,7 @@ func (f *face) glyph(r rune) (uint16, error) {
 }
 
 // advance returns the width of a glyph, by its new number, in 1/1000 of the size.
-func (f *face) advance(n uint16) (float64, error) {
+func (f *Face) advance(n uint16) (float64, error) {
 	a, err := f.font.GlyphAdvance(&f.buf, sfnt.GlyphIndex(f.gids[n]), fixed.I(f.upem), 0)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errFont, err)
@@ -74,8 +96,8 @@ func (f *face) advance(n uint16) (float64, error) {
 	return float64(a) / 64 * 1000 / float64(f.upem), nil
 }
 
-// width returns the width of text in points at the given size.
-func (f *face) width(text string, size float64) (float64, error) {
+// Width returns the width of text in points at the given size.
+func (f *Face) Width(text string, size float64) (float64, error) {
 	total := 0.0
 	for _, r := range text {
 		g, err := f.glyph(r)
@@ -91,8 +113,8 @@ func (f *face) width(text string, size float64) (float64, error) {
 	return total * size / 1000, nil
 }
 
-// encode writes text as the hexadecimal string that shows it.
-func (f *face) encode(text string) (string, error) {
+// Encode writes text as the hexadecimal string that shows it.
+func (f *Face) Encode(text string) (string, error) {
 	var b strings.Builder
 	b.WriteByte('<')
 	for _, r := range text {
@@ -106,9 +128,12 @@ func (f *face) encode(text string) (string, error) {
 	return b.String(), nil
 }
 
-// objects returns the font's objects; the first is the Type 0 font (ISO
+// Used reports whether any character was shown in the face.
+func (f *Face) Used() bool { return len(f.gids) > 1 }
+
+// Objects returns the font's objects; the first is the Type 0 font (ISO
 // 32000-2 §9.7).
-func (f *face) objects() ([]Object, error) {
+func (f *Face) Objects() ([]Object, error) {
 	ttf, count, err := subset(f.ttf, f.gids)
 	if err != nil {
 		return nil, err
@@ -124,7 +149,7 @@ func (f *face) objects() ([]Object, error) {
 		if err != nil {
 			return nil, err
 		}
-		widths.WriteString(num(a) + " ")
+		widths.WriteString(Number(a) + " ")
 	}
 	cids := make([]byte, (count+7)/8) // one bit a glyph, the first is the high one
 	for i := range count {
@@ -135,13 +160,13 @@ func (f *face) objects() ([]Object, error) {
 		{Dict: "<</Type /Font /Subtype /CIDFontType2 /BaseFont /" + name + " /CIDSystemInfo <</Registry (Adobe) /Ordering (Identity) /Supplement 0>> /CIDToGIDMap /Identity /DW 0 /W [0 [" +
 			strings.TrimSpace(widths.String()) + "]] /FontDescriptor {desc}>>", Uses: map[string]int{"desc": 2}},
 		{Dict: "<</Type /FontDescriptor /FontName /" + name + " /Flags 4 " + m + " /FontFile2 {file} /CIDSet {set}>>", Uses: map[string]int{"file": 3, "set": 5}},
-		deflated(fmt.Sprintf("/Length1 %d", len(ttf)), ttf),
-		deflated("", f.toUnicode()),
-		deflated("", cids),
+		Deflated(fmt.Sprintf("/Length1 %d", len(ttf)), ttf),
+		Deflated("", f.toUnicode()),
+		Deflated("", cids),
 	}, nil
 }
 
-func (f *face) descriptorMetrics() (string, error) {
+func (f *Face) descriptorMetrics() (string, error) {
 	ppem := fixed.I(1000)
 	m, err := f.font.Metrics(&f.buf, ppem, 0)
 	if err != nil {
@@ -157,7 +182,7 @@ func (f *face) descriptorMetrics() (string, error) {
 }
 
 // toUnicode writes the map from glyphs to characters (ISO 32000-2 §9.10.3).
-func (f *face) toUnicode() []byte {
+func (f *Face) toUnicode() []byte {
 	var b bytes.Buffer
 	b.WriteString("/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n/CIDSystemInfo <</Registry (Adobe) /Ordering (UCS) /Supplement 0>> def\n" +
 		"/CMapName /Adobe-Identity-UCS def\n/CMapType 2 def\n1 begincodespacerange\n<0000> <FFFF>\nendcodespacerange\n")
@@ -186,7 +211,9 @@ func tag(font []byte) string {
 // writers keeps compressors, which are large, for the next stream.
 var writers sync.Pool
 
-func deflated(extra string, data []byte) Object {
+// Deflated returns a compressed stream whose dictionary has the entries given
+// beside its filter.
+func Deflated(extra string, data []byte) Object {
 	var buf bytes.Buffer
 	w, ok := writers.Get().(*zlib.Writer)
 	if !ok {
