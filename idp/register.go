@@ -65,8 +65,9 @@ type Client struct {
 }
 
 // Register adds a client. For clients that authenticate by secret it returns
-// the one secret it drew, which is stored nowhere in clear.
-func (p *Provider) Register(ctx context.Context, actor identity.PersonID, in Client) (secret string, err error) {
+// the one secret it drew, which is stored nowhere in clear. actor is as in audit
+// entries: a person's id, "operator:…"; or empty.
+func (p *Provider) Register(ctx context.Context, actor string, in Client) (secret string, err error) {
 	row, err := p.row(in)
 	if err != nil {
 		return "", err
@@ -75,7 +76,7 @@ func (p *Provider) Register(ctx context.Context, actor identity.PersonID, in Cli
 		secret = client.NewSecret()
 	}
 	entry, err := p.cfg.Audit.Prepare(ctx, audit.Entry{
-		Kind: "idp.client.registered", Actor: string(actor), Client: row.ID, Institution: string(row.Institution), Object: row.ID, Outcome: "registered",
+		Kind: "idp.client.registered", Actor: actor, Client: row.ID, Institution: string(row.Institution), Object: row.ID, Outcome: "registered",
 		Payload: map[string]any{"profile": row.Profile, "auth_method": row.AuthMethod, "redirect_uris": row.RedirectURIs, "scopes": row.Scopes, "waivers": row.Waivers},
 	})
 	if err != nil {

@@ -61,6 +61,30 @@ func DisableClient(tx *db.Tx, id string, now time.Time) error {
 	return err
 }
 
+// EnableClient brings a disabled client back. What was granted before stays dead.
+func EnableClient(tx *db.Tx, id string, now time.Time) error {
+	n, err := tx.Exec(`UPDATE idp_client SET disabled_at = NULL, valid_from = $2, version = version + 1 WHERE id = $1 AND disabled_at IS NOT NULL`, id, db.Micros(now))
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return err
+}
+
+// SetKeys replaces the keys of a client that authenticates by key; ErrNotFound
+// if there is none.
+func SetKeys(tx *db.Tx, id, jwks string) error {
+	n, err := tx.Exec(`UPDATE idp_client SET jwks = $2, version = version + 1 WHERE id = $1 AND auth_method = 'private_key_jwt'`, id, jwks)
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return err
+}
+
+// AnyClient returns a client, also a disabled one, or ErrNotFound.
+func AnyClient(q db.Querier, id string) (*Client, error) {
+	return scanClient(q.QueryRow(`SELECT `+clientColumns+` FROM idp_client WHERE id = $1`, id).Scan)
+}
+
 // ClientByID returns a client that is not disabled, or ErrNotFound.
 func ClientByID(q db.Querier, id string) (*Client, error) {
 	return scanClient(q.QueryRow(`SELECT `+clientColumns+` FROM idp_client WHERE id = $1 AND disabled_at IS NULL`, id).Scan)
@@ -131,6 +155,33 @@ func Secrets(q db.Querier, client string, now time.Time) ([][]byte, error) {
 		out = append(out, h)
 	}
 	return out, rows.Err()
+}
+
+// SecretLife is how long a secret of a client lives.
+type SecretLife struct{ Created, Expires time.Time }
+
+// SecretLives tells of the client's secrets that live at now, oldest first.
+func SecretLives(q db.Querier, client string, now time.Time) ([]SecretLife, error) {
+	rows, err := q.Query(`SELECT created_at, expires_at FROM idp_client_secret WHERE client = $1 AND expires_at > $2 ORDER BY created_at`, client, db.Micros(now))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []SecretLife
+	for rows.Next() {
+		var created, expires int64
+		if err := rows.Scan(&created, &expires); err != nil {
+			return nil, err
+		}
+		out = append(out, SecretLife{db.Time(created), db.Time(expires)})
+	}
+	return out, rows.Err()
+}
+
+// LimitSecrets lets the client's secrets end at a time, if not sooner.
+func LimitSecrets(tx *db.Tx, client string, until time.Time) error {
+	_, err := tx.Exec(`UPDATE idp_client_secret SET expires_at = $2 WHERE client = $1 AND expires_at > $2`, client, db.Micros(until))
+	return err
 }
 
 // SpendJTI records a client assertion's jti, once per client; again is ErrSpent.

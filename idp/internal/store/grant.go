@@ -146,7 +146,7 @@ func LiveAccess(q db.Querier, hash []byte, now time.Time) (*Access, *Grant, erro
 	var created, expires int64
 	err := q.QueryRow(`SELECT a.hash, a.grant_id, a.client, a.scope, a.audience, a.jkt, a.created_at, a.expires_at FROM idp_access a
 		WHERE a.hash = $1 AND a.revoked_at IS NULL AND a.expires_at > $2
-		AND EXISTS (SELECT 1 FROM idp_client c WHERE c.id = a.client AND c.disabled_at IS NULL)
+		AND EXISTS (SELECT 1 FROM idp_client c WHERE c.id = a.client AND c.disabled_at IS NULL AND c.valid_from <= a.created_at)
 		AND (a.grant_id IS NULL OR EXISTS (SELECT 1 FROM idp_grant g JOIN idp_rp_session r ON r.sid = g.sid JOIN idp_session s ON s.id = g.session
 			WHERE g.id = a.grant_id AND `+liveAt("$2")+`))`, hash, db.Micros(now)).
 		Scan(&a.Hash, &grant, &a.Client, &scope, &audience, &a.JKT, &created, &expires)

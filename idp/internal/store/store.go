@@ -45,7 +45,7 @@ func Hash(kind, value string) []byte {
 // suspension and recovery.
 const live = `g.revoked_at IS NULL AND r.ended_at IS NULL AND s.ended_at IS NULL AND s.expires_at > %[1]s
 	AND EXISTS (SELECT 1 FROM subject p WHERE p.person = g.person AND p.epoch = g.epoch AND p.state = 'active')
-	AND EXISTS (SELECT 1 FROM idp_client c WHERE c.id = g.client AND c.disabled_at IS NULL)`
+	AND EXISTS (SELECT 1 FROM idp_client c WHERE c.id = g.client AND c.disabled_at IS NULL AND c.valid_from <= g.created_at)`
 
 // liveAt returns the condition with the parameter that holds the time.
 func liveAt(param string) string { return fmt.Sprintf(live, param) }
