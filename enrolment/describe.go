@@ -99,6 +99,9 @@ func (s *Service) describe(ctx context.Context, r *http.Request, st act.Statemen
 		more, err := s.describe(ctx, r, signed.Statement(), names)
 		return append(rows, more...), err
 	}
+	if b, ok := st.Body.(*act.Genesis); ok {
+		return rows, s.describeGenesis(ctx, st, b, &rows)
+	}
 	if err := s.describeBody(ctx, r, st.Body, &rows); err != nil {
 		return nil, err
 	}
@@ -174,14 +177,17 @@ func (s *Service) institutionName(ctx context.Context, id identity.InstitutionID
 // signPage is the page of a draft for one of its signers.
 func (s *Service) signPage(r *http.Request, d Draft, me identity.PersonID, path, next string, names bool) (page.Sign, error) {
 	rows, err := s.describe(r.Context(), r, d.Statement, names)
-	out := page.Sign{Rows: rows, Mine: d.Lacks(me) && !d.Done, Done: d.Done, Next: next}
+	out := page.Sign{Rows: rows, Mine: d.Lacks(me) && !d.Done, Done: d.Done, Next: next, Waiting: "enrolment.sign.waiting_text"}
 	if err != nil {
 		return out, err
 	}
 	if out.Mine {
 		out.Key = page.Key{Path: path}
 	}
+	other := "enrolment.sign.other_key"
 	switch d.Statement.Body.(type) {
+	case *act.Genesis:
+		other, out.Waiting = "enrolment.founding.other", "enrolment.founding.waiting"
 	case *act.Enrolment, *act.RoleGrant, *act.Appointment, *act.Lift:
 		out.Pending = d.Done
 	}
@@ -196,7 +202,7 @@ func (s *Service) signPage(r *http.Request, d Draft, me identity.PersonID, path,
 		case n.Key.IsZero():
 			out.Others = append(out.Others, "enrolment.sign.other_staff")
 		default:
-			out.Others = append(out.Others, "enrolment.sign.other_key")
+			out.Others = append(out.Others, other)
 		}
 	}
 	return out, nil
@@ -221,6 +227,9 @@ func (w *site) confirm(rw http.ResponseWriter, r *http.Request) error {
 		{Key: "enrolment.fact.document", Value: string(who.Document.Type) + " " + masked(who.Document)},
 	}, data.Rows...)
 	p := web.Page{Template: "firmar", Title: "enrolment.confirm.title", Data: data}
+	if d.Statement.Body.Kind() == act.KindGenesis {
+		p.Title = "enrolment.founding.title"
+	}
 	if data.Mine {
 		return w.pages.RenderKey(rw, r, p)
 	}

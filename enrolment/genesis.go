@@ -42,6 +42,10 @@ const genesisLife = 24 * time.Hour
 // founder has to sign it. ErrGenesisDone once there is one; ErrInput if the
 // founders do not fill the roles.
 func (s *Service) BeginGenesis(ctx context.Context, r GenesisRequest) (Draft, error) {
+	return s.beginGenesis(ctx, r, nil)
+}
+
+func (s *Service) beginGenesis(ctx context.Context, r GenesisRequest, with func(*db.Tx, identity.ActID) error) (Draft, error) {
 	if _, err := s.load(ctx); err == nil {
 		return Draft{}, ErrGenesisDone
 	} else if !errors.Is(err, ErrNoGenesis) {
@@ -66,7 +70,7 @@ func (s *Service) BeginGenesis(ctx context.Context, r GenesisRequest) (Draft, er
 	if len(body.Founders) == 0 {
 		return Draft{}, fmt.Errorf("%w: no founders", ErrInput)
 	}
-	return s.propose(ctx, proposal{body: body, life: genesisLife})
+	return s.propose(ctx, proposal{body: body, life: genesisLife, with: with})
 }
 
 // found stores the founding act; the first one that gets here is the only one.

@@ -51,7 +51,7 @@ const (
 // keyAge is how old the last use of a passkey may be where the own passkeys are changed.
 const keyAge = 10 * time.Minute
 
-// Routes registers /registro, /ventanilla, /cuenta/llaves and /cuenta/bloquear.
+// Routes registers /registro, /fundacion, /ventanilla, /cuenta/llaves and /cuenta/bloquear.
 //
 // A passkey step at PATH is two posts of JSON: PATH/opciones returns
 // {"id", "options"}, PATH/fin takes {"id", "response"} and returns {"next"};
@@ -66,6 +66,7 @@ func (s *Service) Routes(c WebConfig) error {
 	}
 	w := &site{s, c, pages}
 	w.registration()
+	w.founding()
 	w.counter()
 	w.own()
 	return nil

@@ -34,6 +34,10 @@ func (s *Service) CreateInstitution(ctx context.Context, by identity.PersonID, i
 	if _, err := s.role(ctx, by, act.Administrator, ""); err != nil {
 		return in, err
 	}
+	return s.putInstitution(ctx, actor(by), in)
+}
+
+func (s *Service) putInstitution(ctx context.Context, actor string, in identity.Institution) (identity.Institution, error) {
 	var err1, err2 error
 	in.Name, err1 = text("name", in.Name, 3, 200)
 	in.ShortName, err2 = text("short_name", in.ShortName, 0, 30)
@@ -45,7 +49,7 @@ func (s *Service) CreateInstitution(ctx context.Context, by identity.PersonID, i
 	}
 	now := s.now()
 	in.ID = identity.InstitutionID(identity.NewID(identity.PrefixInstitution, now))
-	return in, s.recorded(ctx, audit.Entry{Kind: "enrolment.institution.created", Actor: actor(by), Object: string(in.ID), Institution: string(in.ID), Outcome: "created"},
+	return in, s.recorded(ctx, audit.Entry{Kind: "enrolment.institution.created", Actor: actor, Object: string(in.ID), Institution: string(in.ID), Outcome: "created"},
 		func(tx *db.Tx) error { return store.PutInstitution(tx, in, now) })
 }
 
@@ -96,6 +100,10 @@ func (s *Service) CreatePost(ctx context.Context, by identity.PersonID, p Post) 
 	if _, _, err := s.adminOf(ctx, by, p.Institution.ID); err != nil {
 		return p, err
 	}
+	return s.putPost(ctx, actor(by), p)
+}
+
+func (s *Service) putPost(ctx context.Context, actor string, p Post) (Post, error) {
 	var err1, err2, err3 error
 	p.Unit, err1 = text("unit", p.Unit, 0, 200)
 	p.Title, err2 = text("title", p.Title, 3, 200)
@@ -103,16 +111,26 @@ func (s *Service) CreatePost(ctx context.Context, by identity.PersonID, p Post) 
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return p, err
 	}
+	for _, scope := range p.Scopes {
+		if !label(scope) {
+			return p, fmt.Errorf("%w: scopes", ErrInput)
+		}
+	}
 	p.Scopes = slices.Compact(slices.Sorted(slices.Values(p.Scopes)))
 	now := s.now()
 	p.ID = identity.PostID(identity.NewID(identity.PrefixPost, now))
 	unit := identity.NewID("uni", now)
-	err := s.recorded(ctx, audit.Entry{Kind: "enrolment.post.created", Actor: actor(by), Object: string(p.ID), Institution: string(p.Institution.ID), Outcome: "created"},
+	err := s.recorded(ctx, audit.Entry{Kind: "enrolment.post.created", Actor: actor, Object: string(p.ID), Institution: string(p.Institution.ID), Outcome: "created"},
 		func(tx *db.Tx) error { return store.PutPost(tx, store.Post(p), unit, now) })
 	if db.IsConstraint(err, db.ForeignKey) {
 		err = ErrUnknown
 	}
 	return p, err
+}
+
+// label reports whether s can be a label of an act.
+func label(s string) bool {
+	return s != "" && len(s) <= 40 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789._-") == ""
 }
 
 // Posts lists the posts of an institution by title.

@@ -199,6 +199,12 @@ func TestActivity(t *testing.T) {
 	if n := len(rowRE.FindAllString(w.get("/cuenta/actividad"), -1)); n != 13 {
 		t.Errorf("%d rows after another's look", n)
 	}
+	// So is what an operator read, with the purpose that was stated.
+	for _, purpose := range []string{"founding", "oficio 12/2026 <b>"} {
+		w.append(audit.Entry{Kind: "enrolment.read.operator", Subject: w.ana, Actor: "operator:0", Outcome: "ok", Payload: map[string]any{"purpose": purpose}})
+	}
+	wants(t, w.get("/cuenta/actividad"),
+		"Se leyeron su nombre y su documento para la fundación del servicio.", "Motivo: oficio 12/2026 &lt;b&gt;.", "Quien opera el servidor")
 }
 
 func TestActivityAfterErasure(t *testing.T) {

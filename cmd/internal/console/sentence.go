@@ -20,6 +20,8 @@ type facts struct {
 	Label  string   `json:"label"`
 	Scopes []string `json:"scopes"`
 	Claims []string `json:"claims"`
+	// Purpose is for what an operator read.
+	Purpose string `json:"purpose"`
 }
 
 // sentences gives the text of a kind, and where the outcome or a fact matters of
@@ -50,6 +52,7 @@ var sentences = map[string]string{
 	"enrolment.passkey.changed":       "console.did.key_changed",
 	"enrolment.passkey.suspect":       "console.did.key_suspect",
 	"enrolment.read.ticket":           "console.did.ticket",
+	"enrolment.read.operator":         "console.did.operator",
 	"enrolment.act.enrolment":         "console.did.verified",
 	"enrolment.act.approval":          "console.did.approved",
 	"enrolment.act.key-addition":      "console.did.key_act",
@@ -100,6 +103,11 @@ func sentence(p *i18n.Printer, v audit.View, names *book) (key string, args []an
 		return key, []any{"app", names.app(v), "data", dataWords(p, append(slices.Clone(f.Scopes), f.Claims...))}
 	case "console.did.login", "console.did.token_renewed", "console.did.token_ended", "console.did.reused", "console.did.withdrew", "console.did.document_read":
 		return key, []any{"app", names.app(v)}
+	case "console.did.operator":
+		if f.Purpose == "founding" { // as enrolment.Service.Candidate states it
+			return "console.did.operator_founding", nil
+		}
+		return key, []any{"purpose", f.Purpose}
 	case "console.did.key_added":
 		if f.Label == "" {
 			return "console.did.key_added_plain", nil
@@ -121,6 +129,8 @@ func (s *site) doer(ctx context.Context, p *i18n.Printer, v audit.View, names *b
 		who = names.clients[strings.TrimPrefix(v.Actor, "client:")]
 	case v.Client != "" && strings.TrimPrefix(v.Actor, "client:") == v.Client:
 		who = v.Client // no longer registered
+	case strings.HasPrefix(v.Actor, "operator:"):
+		who = p.T("console.who.operator")
 	default:
 		who = p.T("console.who.system")
 	}

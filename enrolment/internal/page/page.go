@@ -87,6 +87,14 @@ type Sign struct {
 	Done    bool
 	Pending bool   // done, and waits for an approval
 	Next    string // where to go afterwards
+	Waiting string // key: what is said while others have to sign
+}
+
+// Founding is the founding of a deployment, before one of its founders signs.
+type Founding struct {
+	Rows    []web.RowView
+	Missing int // people who have yet to sign
+	Expires time.Time
 }
 
 // Counter is the counter's first page.

@@ -145,6 +145,25 @@ func OpenDraftOf(q db.Querier, person identity.PersonID, now time.Time) (identit
 	return id, none(err)
 }
 
+// OpenGenesis returns the oldest founding that waits for signatures, or ErrNone.
+func OpenGenesis(q db.Querier, now time.Time) (identity.ActID, error) {
+	var id identity.ActID
+	err := q.QueryRow(`SELECT id FROM enrolment_draft WHERE kind = 'genesis' AND done_at IS NULL AND expires_at > $1 ORDER BY created_at, id LIMIT 1`, db.Micros(now)).Scan(&id)
+	return id, none(err)
+}
+
+// DropDraft removes an open draft; ErrNone if it is closed or not there.
+func DropDraft(tx *db.Tx, id identity.ActID) error {
+	return one(tx.Exec(`DELETE FROM enrolment_draft WHERE id = $1 AND done_at IS NULL`, string(id)))
+}
+
+// FoundedAt returns when the chain began, or ErrNone.
+func FoundedAt(q db.Querier) (time.Time, error) {
+	var at int64
+	err := q.QueryRow(`SELECT founded_at FROM enrolment_chain WHERE one = 1`).Scan(&at)
+	return db.Time(at), none(err)
+}
+
 // SignedDrafts returns open drafts that lack no signature any more: a process
 // stopped between the last signature and the act.
 func SignedDrafts(q db.Querier, now time.Time, limit int) ([]identity.ActID, error) {
