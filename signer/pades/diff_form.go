@@ -1,6 +1,7 @@
 package pades
 
 import (
+	"maps"
 	"slices"
 
 	"oruro.gob.bo/suti/signer/internal/cos"
@@ -279,7 +280,7 @@ func (s *step) compareDicts(a, b *cos.Object, field string, except ...string) {
 		s.note(Forbidden, "structure", field, b.Ref.Num, "object changes its type")
 		return
 	}
-	for k := range keys {
+	for _, k := range slices.Sorted(maps.Keys(keys)) { // a report is the same each time
 		if slices.Contains(except, k) && s.harmless(k, a.Value.Get(k), b.Value.Get(k)) {
 			continue
 		}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package isolate
+
+// instrumented says that the race detector is built in.
+const instrumented = false
