@@ -351,6 +351,7 @@ func (d *doctor) record(ctx context.Context, store *db.DB, keys *keystore.Store,
 			d.add("high-water mark", statusWarning, "it is written when this node leads the log; without it a restored older database goes unnoticed here", "%s is missing", filepath.Base(d.cfg.HighWaterPath()))
 		}
 	}
+	d.restored(ctx, log)
 	if !whole {
 		return
 	}

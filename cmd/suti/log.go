@@ -22,7 +22,7 @@ func (c *cli) newLogCommand() *cobra.Command {
 	cmd := group("log", "Check the transparency log",
 		"Check the transparency log without trusting who runs it. The log's verifier key MUST come from elsewhere\nthan the log: a publication, a receipt that you hold, another person.",
 		"  suti log verify --vkey 'id.example/log+a1b2c3d4+AQ…' https://id.example/log")
-	cmd.AddCommand(c.newLogVerifyCommand(), c.newLogWitnessCommand())
+	cmd.AddCommand(c.newLogVerifyCommand(), c.newLogWitnessCommand(), c.newLogReopenCommand())
 	return cmd
 }
 
@@ -93,7 +93,7 @@ func (c *cli) logVerify(ctx context.Context, f logVerifyFlags, where string) err
 	rep, err := logverify.VerifyLog(ctx, src, opts)
 	prog.end()
 	if err != nil {
-		return c.logFault(f.json, err)
+		return c.logFault(f.json, continuedLog(ctx, src, f.vkey, where, err))
 	}
 	out := logReport{
 		OK: true, Origin: rep.Checkpoint.Origin, Size: rep.Checkpoint.Size, Root: rep.Checkpoint.Root.String(),
@@ -117,6 +117,25 @@ func (c *cli) logVerify(ctx context.Context, f logVerifyFlags, where string) err
 		p.linef("  continues %s", out.Continues)
 	}
 	return p.err
+}
+
+// continuedLog says so if the log is there under another origin of its line.
+func continuedLog(ctx context.Context, src logverify.Source, vkey, where string, err error) error {
+	if !errors.Is(err, logverify.ErrSignature) {
+		return err
+	}
+	note, fetchErr := src.Fetch(ctx, logverify.CheckpointPath, logverify.MaxCheckpoint)
+	if fetchErr != nil {
+		return err
+	}
+	key := logverify.LineKey(vkey, note)
+	cp, verifyErr := logverify.VerifyCheckpoint(note, key)
+	if verifyErr != nil || key == vkey {
+		return err
+	}
+	name, _ := logverify.CheckVerifierKey(vkey) // it was checked before
+	_, number := logverify.BaseOrigin(name)
+	return fmt.Errorf("%w: what is there is %s, of the same key; verify it with --vkey '%s', and %s at %s/%d", err, cp.Origin, key, name, strings.TrimSuffix(where, "/"), number)
 }
 
 // logFault tells why a log does not hold, or cannot be read.

@@ -146,7 +146,7 @@ func (c *cli) restoreKey(ctx context.Context, cfg *config.Config, dir string, m 
 func restoreWarnings(cfg *config.Config, m *manifest) []string {
 	out := []string{
 		fmt.Sprintf("What people had erased after %s is back. Erase it again before the server is opened to the public; whoever keeps the record of erasures knows which.", m.Created.Format(time.RFC3339)),
-		fmt.Sprintf("The transparency log stands at %d entries. If more was published, the server will refuse to sign that log again: it must be continued under a new origin.", m.Log.Size),
+		fmt.Sprintf("The transparency log stands at %d entries. If more was published, the server will refuse to sign that log again: it is continued under a new origin by: suti log reopen.", m.Log.Size),
 		"Revocations, suspensions and ended appointments made after the backup are gone: repeat them before the server is opened to the public.",
 	}
 	if _, err := os.Stat(cfg.HighWaterPath()); errors.Is(err, fs.ErrNotExist) {

@@ -56,9 +56,22 @@ func scriptPorts(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// scriptTimestamps makes entries, by asking for time-stamps.
+func scriptTimestamps(ts *testscript.TestScript, _ bool, args []string) {
+	var got stamped
+	for i := range must(strconv.Atoi(args[1])) {
+		ts.Check(got.stamp(http.DefaultClient, strings.TrimSuffix(strings.TrimPrefix(args[0], "http://"), "/pki/tsa"), int64(i)))
+	}
+}
+
 // scriptGet writes the body of an address to stdout.
 func scriptGet(ts *testscript.TestScript, _ bool, args []string) {
-	res, err := http.Get(args[0])
+	req, err := http.NewRequest(http.MethodGet, args[0], nil)
+	ts.Check(err)
+	if len(args) > 1 {
+		req.Host = args[1]
+	}
+	res, err := http.DefaultClient.Do(req)
 	ts.Check(err)
 	defer res.Body.Close()
 	_, err = io.Copy(ts.Stdout(), io.LimitReader(res.Body, 4<<20))

@@ -38,7 +38,8 @@ func TestMain(m *testing.M) {
 //	notify               makes $NOTIFY_SOCKET, on which servers say how they are
 //	notified STATE       waits until one has said it
 //	ports NAME…          sets each to a free loopback address
-//	get URL              writes what is served there to stdout
+//	timestamps URL N     asks an authority for N time-stamps
+//	get URL [HOST]       writes what is served there to stdout
 //	stat MODE FILE       compares the mode of a file
 //	isjson FILE PATH VALUE   compares a member of a JSON file: signatures.0.verdict
 //	setjson NAME FILE PATH   sets a variable to a member of a JSON file
@@ -60,7 +61,7 @@ func TestScripts(t *testing.T) {
 			"postgres": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(newSchema(t, postgresURL)+"\n"), 0o600))
 			},
-			"get": scriptGet, "stat": scriptStat,
+			"get": scriptGet, "stat": scriptStat, "timestamps": scriptTimestamps,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "postgres" {

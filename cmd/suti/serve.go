@@ -132,7 +132,8 @@ func startFault(err error) error {
 	next := ""
 	switch {
 	case errors.Is(err, audit.ErrRolledBack):
-		return refusedf("see docs/operations/backup-and-restore.md", "will not start on a database that is older than the published log: %w", err)
+		return refusedf("restore the newer state; if there is none: suti log reopen --config FILE --reason TEXT\n"+
+			"(docs/operations/backup-and-restore.md tells the order)", "will not start on a database that is older than the published log: %w", err)
 	case errors.Is(err, ca.ErrNeedsRoot):
 		next = "this version makes roots online only: set ca.insecure_online_root = true, and read docs/operations/install.md on what that means"
 	case errors.Is(err, ca.ErrBusy):

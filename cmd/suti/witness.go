@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,20 +22,6 @@ const maxWitnessState = 4 << 20
 // errFork reports a log that shows different histories, or a shorter one than before.
 var errFork = errors.New("the log does not extend what it showed before")
 
-// witnessState is what a witness keeps: the last checkpoint it accepted, as
-// signed, and the right edge of the tree, from which the tree can be grown on.
-type witnessState struct {
-	Format     string        `json:"format"`
-	Key        string        `json:"vkey"`
-	Checkpoint string        `json:"checkpoint"`
-	Edge       []witnessTile `json:"edge"`
-}
-
-type witnessTile struct {
-	Level  int              `json:"level"`
-	Hashes []logverify.Hash `json:"hashes"`
-}
-
 type witnessFlags struct {
 	vkey, state string
 	interval    time.Duration
@@ -51,6 +36,8 @@ func (c *cli) newLogWitnessCommand() *cobra.Command {
 		Long: "Follow a log: at each step read the new leaves, grow the tree with them and compare its root with the new\n" +
 			"checkpoint. The last checkpoint is kept in FILE. Whoever runs this elsewhere than the log's operator makes it\n" +
 			"impossible to hide or back-date an entry unnoticed.\n\n" +
+			"If the log is continued under a new origin, as after a restore, the witness checks what the new log says of the\n" +
+			"old one, follows it under the same key, and says so.\n\n" +
 			"If the log shows a shorter or another history, both checkpoints are kept in FILE.conflict as evidence.\n\n" +
 			"Exit codes: 0 stopped, or --once done; 1 the log contradicts itself; 2 used wrongly; 3 it could not be read.",
 		Example: "  suti log witness --vkey \"$(cat log.vkey)\" --state witness.json https://id.example/log\n" +
@@ -123,7 +110,7 @@ func (e *forkError) Unwrap() error { return errFork }
 
 // witnessStep makes one step: from the state on file to the log's checkpoint.
 func (c *cli) witnessStep(ctx context.Context, f witnessFlags, src logverify.Source) error {
-	kept, builder, err := loadWitness(f.state, f.vkey)
+	have, err := loadWitness(f.state, f.vkey)
 	if err != nil {
 		return refusedf("if it is another log's, give another --state", "%s: %w", f.state, err)
 	}
@@ -131,33 +118,51 @@ func (c *cli) witnessStep(ctx context.Context, f witnessFlags, src logverify.Sou
 	if err != nil {
 		return &exitError{code: exitRefused, err: &logverify.LogError{Path: logverify.CheckpointPath, Index: -1, Err: err}}
 	}
-	shown, err := logverify.VerifyCheckpoint(note, f.vkey)
+	shown, err := logverify.VerifyCheckpoint(note, logverify.LineKey(have.key, note))
 	if err != nil {
 		return failedf("", "the log's checkpoint: %w", err)
 	}
-	before := builder.Tree()
+	next, first := have, (*leafCheck)(nil)
+	switch {
+	case have.note == nil:
+		have.key = logverify.LineKey(have.key, note)
+	case shown.Origin != have.cp.Origin:
+		if next, err = have.follow(shown, note); err != nil {
+			return err
+		}
+		first = &leafCheck{was: have, note: note}
+	}
+	before := next.tree.Tree()
 	switch {
 	case shown.Size < before.Size:
-		return &forkError{kept, note, fmt.Sprintf("it had %d leaves and shows %d", before.Size, shown.Size)}
+		return &forkError{have.note, note, fmt.Sprintf("it had %d leaves and shows %d", before.Size, shown.Size)}
 	case shown.Size == before.Size && shown.Root != before.Root:
-		return &forkError{kept, note, fmt.Sprintf("two roots for %d leaves", shown.Size)}
+		return &forkError{have.note, note, fmt.Sprintf("two roots for %d leaves", shown.Size)}
 	}
 	prog := c.progress("log", shown.Size-before.Size, f.json)
 	defer prog.end()
-	if err := grow(ctx, src, builder, shown.Size, prog); err != nil {
+	if err := grow(ctx, src, next.tree, shown.Size, first, prog); err != nil {
 		return err
 	}
-	if builder.Root() != shown.Root {
-		return &forkError{kept, note, fmt.Sprintf("its leaves after %d do not lead to the root that it signed for %d", before.Size, shown.Size)}
+	if next.tree.Root() != shown.Root {
+		return &forkError{have.note, note, fmt.Sprintf("its leaves after %d do not lead to the root that it signed for %d", before.Size, shown.Size)}
 	}
-	if err := saveWitness(f.state, f.vkey, note, builder); err != nil {
+	next.note, next.cp = note, shown
+	if err := next.save(f.state); err != nil {
 		return failedf("", "keep the checkpoint: %w", err)
 	}
-	return c.tellWitness(f, before, shown)
+	return c.tellWitness(f, before, shown, first)
+}
+
+// leafCheck judges the first leaf of a log that continues the one followed.
+type leafCheck struct {
+	was  *kept
+	note []byte
+	says logverify.Continuation
 }
 
 // grow appends the leaves that the log has beyond the builder's.
-func grow(ctx context.Context, src logverify.Source, b *logverify.Builder, size int64, prog *progress) error {
+func grow(ctx context.Context, src logverify.Source, b *logverify.Builder, size int64, first *leafCheck, prog *progress) error {
 	for b.Size() < size {
 		n := b.Size() / logverify.TileWidth
 		t := logverify.Tile{Entries: true, N: n, Width: logverify.WidthAt(0, n, size)}
@@ -170,8 +175,14 @@ func grow(ctx context.Context, src logverify.Source, b *logverify.Builder, size 
 			return failedf("", "the log does not verify: %w", &logverify.LogError{Path: t.Path(), Index: -1, Err: err})
 		}
 		for _, leaf := range leaves[b.Size()-n*logverify.TileWidth:] {
-			if _, err := logverify.ParseLeaf(leaf); err != nil {
+			parsed, err := logverify.ParseLeaf(leaf)
+			if err != nil {
 				return failedf("", "the log does not verify: %w", &logverify.LogError{Path: t.Path(), Index: b.Size(), Err: err})
+			}
+			if first != nil && b.Size() == 0 {
+				if first.says, err = first.was.continues(parsed, first.note); err != nil {
+					return err
+				}
 			}
 			if err := b.Append(logverify.LeafHash(leaf)); err != nil {
 				return err
@@ -182,63 +193,24 @@ func grow(ctx context.Context, src logverify.Source, b *logverify.Builder, size 
 	return nil
 }
 
-func (c *cli) tellWitness(f witnessFlags, before logverify.Tree, shown logverify.Checkpoint) error {
+func (c *cli) tellWitness(f witnessFlags, before logverify.Tree, shown logverify.Checkpoint, first *leafCheck) error {
 	if f.json {
-		return json.NewEncoder(c.stdout).Encode(map[string]any{
+		line := map[string]any{
 			"time": c.now().UTC().Format(time.RFC3339), "origin": shown.Origin, "size": shown.Size, "root": shown.Root, "new": shown.Size - before.Size,
-		})
+		}
+		if first != nil {
+			line["continues"], line["ended_at"], line["seen"] = first.says.Origin, first.says.Size, first.was.cp.Size
+		}
+		return json.NewEncoder(c.stdout).Encode(line)
+	}
+	if first != nil {
+		c.printf("%s %s ended at %d leaves, of which %d were seen here, and goes on as %s: ask its operator why\n",
+			c.now().UTC().Format(time.RFC3339), first.says.Origin, first.says.Size, first.was.cp.Size, shown.Origin)
 	}
 	if shown.Size > before.Size || f.once {
 		c.printf("%s %s: %d leaves (%d new), root %s\n", c.now().UTC().Format(time.RFC3339), shown.Origin, shown.Size, shown.Size-before.Size, shown.Root)
 	}
 	return nil
-}
-
-// loadWitness reads the state, or starts from the empty tree.
-func loadWitness(path, vkey string) (note []byte, b *logverify.Builder, err error) {
-	raw, err := readBounded(path, maxWitnessState)
-	if errors.Is(err, fs.ErrNotExist) {
-		b, err = logverify.NewBuilder(0, nil)
-		return nil, b, err
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	var s witnessState
-	if err := json.Unmarshal(raw, &s); err != nil || s.Format != witnessFormat {
-		return nil, nil, errors.New("not a witness's state")
-	}
-	if s.Key != vkey {
-		return nil, nil, errors.New("it is the state of a log with another key")
-	}
-	cp, err := logverify.VerifyCheckpoint([]byte(s.Checkpoint), vkey)
-	if err != nil {
-		return nil, nil, err
-	}
-	edge := map[int][]logverify.Hash{}
-	for _, t := range s.Edge {
-		edge[t.Level] = t.Hashes
-	}
-	if b, err = logverify.NewBuilder(cp.Size, edge); err != nil {
-		return nil, nil, err
-	}
-	if b.Root() != cp.Root {
-		return nil, nil, errors.New("its edge does not lead to its checkpoint: the file was changed")
-	}
-	return []byte(s.Checkpoint), b, nil
-}
-
-func saveWitness(path, vkey string, note []byte, b *logverify.Builder) error {
-	s := witnessState{Format: witnessFormat, Key: vkey, Checkpoint: string(note), Edge: []witnessTile{}}
-	tiles, hashes := b.Edge()
-	for i, t := range tiles {
-		s.Edge = append(s.Edge, witnessTile{Level: t.Level, Hashes: hashes[i]})
-	}
-	return writeWhole(path, 0o644, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", " ")
-		return e.Encode(s)
-	})
 }
 
 // keepConflict writes both checkpoints beside the state, and ends.

@@ -30,6 +30,51 @@ const KindReopen = "audit.reopen"
 // [ErrOrigin] if the origin was used before, [ErrNothingPublished], those of
 // [NewSequencer].
 func Reopen(ctx context.Context, c SequencerConfig, lastPublished []byte) (*Sequencer, error) {
+	return reopen(ctx, c, ContinueOptions{LastPublished: lastPublished}, func(logs []head, last *highWater) (int64, string, error) {
+		if last.cp.Origin == c.Origin {
+			return 0, "", fmt.Errorf("%w: %q is the log to be continued", ErrOrigin, c.Origin)
+		}
+		var number int64 = 1
+		for _, h := range logs {
+			if h.Origin == c.Origin {
+				return 0, "", fmt.Errorf("%w: %q was used before", ErrOrigin, c.Origin)
+			}
+			number = h.Number + 1
+		}
+		return number, c.Origin, nil
+	})
+}
+
+// ContinueOptions say how and why a log is continued.
+type ContinueOptions struct {
+	// LastPublished is a signed checkpoint kept elsewhere, or nil; see [Reopen].
+	LastPublished []byte
+	// Actor and Reason are recorded with the entry that begins the new log, the
+	// reason sealed.
+	Actor, Reason string
+}
+
+// Continue is [Reopen] under the next origin of the line (see
+// [logverify.BaseOrigin]); c.Origin is the first one's. The number is one that no
+// log known to the database, the high-water file or LastPublished had.
+func Continue(ctx context.Context, c SequencerConfig, o ContinueOptions) (*Sequencer, error) {
+	return reopen(ctx, c, o, func(logs []head, last *highWater) (int64, string, error) {
+		base, number := logverify.BaseOrigin(last.cp.Origin)
+		if base != c.Origin {
+			return 0, "", fmt.Errorf("%w: %q, configured is %q", ErrOrigin, last.cp.Origin, c.Origin)
+		}
+		for _, h := range logs {
+			number = max(number, h.Number)
+			if b, n := logverify.BaseOrigin(h.Origin); b == c.Origin {
+				number = max(number, n)
+			}
+		}
+		return number + 1, logverify.LineOrigin(c.Origin, number+1), nil
+	})
+}
+
+// reopen begins the log that name chooses.
+func reopen(ctx context.Context, c SequencerConfig, o ContinueOptions, name func([]head, *highWater) (int64, string, error)) (_ *Sequencer, err error) {
 	s, err := newSequencer(c)
 	if err != nil {
 		return nil, err
@@ -39,21 +84,23 @@ func Reopen(ctx context.Context, c SequencerConfig, lastPublished []byte) (*Sequ
 	if err := s.lead(ctx); err != nil {
 		return nil, err
 	}
-	logs, last, err := s.lastPublished(ctx, lastPublished)
+	defer func() {
+		if err != nil {
+			s.release(ctx)
+		}
+	}()
+	logs, last, err := s.lastPublished(ctx, o.LastPublished)
 	if err != nil {
 		return nil, err
 	}
-	if last.cp.Origin == c.Origin {
-		return nil, fmt.Errorf("%w: %q is the log to be continued", ErrOrigin, c.Origin)
+	number, origin, err := name(logs, last)
+	if err != nil {
+		return nil, err
 	}
-	var number int64 = 1
-	for _, h := range logs {
-		if h.Origin == c.Origin {
-			return nil, fmt.Errorf("%w: %q was used before", ErrOrigin, c.Origin)
-		}
-		number = h.Number + 1
+	if err := s.rename(origin); err != nil {
+		return nil, err
 	}
-	if err := s.begin(ctx, number, last); err != nil {
+	if err := s.begin(ctx, number, last, o); err != nil {
 		return nil, err
 	}
 	// The old mark is satisfied by the continuation; the first Step replaces it.
@@ -109,7 +156,8 @@ func (s *Sequencer) lastPublished(ctx context.Context, given []byte) ([]head, *h
 }
 
 // givenMark verifies a checkpoint with the key of the log that it names, as
-// the database or the high-water file knows it.
+// the database or the high-water file knows it, or as they know another log of
+// its line: the restore may have forgotten this one.
 func (s *Sequencer) givenMark(logs []head, given []byte) (*highWater, error) {
 	vkeys := []string{}
 	for _, h := range logs {
@@ -119,7 +167,7 @@ func (s *Sequencer) givenMark(logs []head, given []byte) (*highWater, error) {
 		vkeys = append(vkeys, s.mark.vkey)
 	}
 	for _, vkey := range vkeys {
-		if m, err := markOf(given, vkey); err == nil {
+		if m, err := markOf(given, logverify.LineKey(vkey, given)); err == nil {
 			return m, nil
 		}
 	}
@@ -164,9 +212,13 @@ func later(logs []head, a, b *highWater) *highWater {
 }
 
 // begin writes the new log with its first leaf in one transaction.
-func (s *Sequencer) begin(ctx context.Context, number int64, last *highWater) error {
+func (s *Sequencer) begin(ctx context.Context, number int64, last *highWater, o ContinueOptions) error {
 	c := logverify.Continuation{Origin: last.cp.Origin, Size: last.cp.Size, Root: last.cp.Root}
-	p, err := s.cfg.Log.Prepare(ctx, Entry{Kind: KindReopen, Outcome: OutcomeOK, Object: last.cp.Origin, Leaf: []byte(c.Public())})
+	e := Entry{Kind: KindReopen, Actor: o.Actor, Outcome: OutcomeOK, Object: last.cp.Origin, Leaf: []byte(c.Public())}
+	if o.Reason != "" {
+		e.Payload = map[string]string{"reason": o.Reason}
+	}
+	p, err := s.cfg.Log.Prepare(ctx, e)
 	if err != nil {
 		return err
 	}

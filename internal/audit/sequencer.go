@@ -108,21 +108,31 @@ func newSequencer(c SequencerConfig) (*Sequencer, error) {
 	if err := c.setDefaults(); err != nil {
 		return nil, err
 	}
-	pub, ok := c.Signer.Public().(ed25519.PublicKey)
-	if !ok {
-		return nil, fmt.Errorf("%w: it is %T, want Ed25519", ErrKey, c.Signer.Public())
-	}
-	vkey, err := logverify.VerifierKey(c.Origin, pub)
+	s := &Sequencer{cfg: c, db: c.Log.db, holder: "sequencer-" + rand.Text()}
+	err := s.rename(c.Origin)
 	if err != nil {
 		return nil, err
 	}
-	s := &Sequencer{cfg: c, db: c.Log.db, vkey: vkey, holder: "sequencer-" + rand.Text()}
 	if c.HighWater != "" {
 		if s.mark, err = readHighWater(c.HighWater); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
+}
+
+// rename makes it the sequencer of an origin.
+func (s *Sequencer) rename(origin string) error {
+	pub, ok := s.cfg.Signer.Public().(ed25519.PublicKey)
+	if !ok {
+		return fmt.Errorf("%w: it is %T, want Ed25519", ErrKey, s.cfg.Signer.Public())
+	}
+	vkey, err := logverify.VerifierKey(origin, pub)
+	if err != nil {
+		return err
+	}
+	s.cfg.Origin, s.vkey = origin, vkey
+	return nil
 }
 
 // open creates the first log if there is none, and checks the current one.
@@ -319,7 +329,7 @@ func (s *Sequencer) Run(ctx context.Context) error {
 		defer t.Stop()
 		tick = t.C
 	}
-	defer s.release(ctx)
+	defer s.Resign(ctx)
 	for {
 		n, err := s.Step(ctx)
 		switch {
@@ -353,9 +363,15 @@ func fatal(err error) bool {
 // releaseTimeout bounds the farewell of a sequencer that stops.
 const releaseTimeout = 2 * time.Second
 
-func (s *Sequencer) release(ctx context.Context) {
+// Resign gives up the lead, so that another need not wait for the lease to end.
+// [Sequencer.Run] does it on return.
+func (s *Sequencer) Resign(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.release(ctx)
+}
+
+func (s *Sequencer) release(ctx context.Context) {
 	if s.lease.Fence == 0 {
 		return
 	}

@@ -224,7 +224,9 @@ func (v *verifier) log() {
 	v.r.result(CheckLog, "the signatures stand in the transparency log", err)
 }
 
-// receiptFor checks that a receipt shows an entry with this body.
+// receiptFor checks that a receipt shows an entry with this body, in the log of
+// the key or in one of the same line and key: the log may have been continued
+// before or after the entry was made.
 func receiptFor(text, body []byte, key string) error {
 	r, err := logverify.ParseReceipt(text)
 	if err != nil {
@@ -233,7 +235,7 @@ func receiptFor(text, body []byte, key string) error {
 	if again, err := r.MarshalText(); err != nil || !bytes.Equal(again, text) {
 		return errors.New("the receipt is not in canonical form")
 	}
-	if _, _, err := logverify.VerifyReceipt(r, key); err != nil {
+	if _, _, err := logverify.VerifyReceipt(r, logverify.LineKey(key, r.Proof.Checkpoint)); err != nil {
 		return err
 	}
 	if !bytes.Equal(r.Body.Body, body) {

@@ -128,7 +128,10 @@ func (p *Publisher) build(ctx context.Context, a *authority.Authority, last stor
 	if err != nil {
 		return store.CRL{}, err
 	}
-	list := der.CRL{Issuer: a.Cert.RawSubject, KeyID: a.Cert.SubjectKeyId, Number: last.Number + 1,
+	// At least the second: a database restored from a backup must not give a
+	// number again that was published after it (RFC 5280 §5.2.3).
+	number := max(last.Number+1, now.Unix())
+	list := der.CRL{Issuer: a.Cert.RawSubject, KeyID: a.Cert.SubjectKeyId, Number: number,
 		ThisUpdate: now, NextUpdate: now.Add(life), ExpiredSince: a.Cert.NotBefore, Entries: entries}
 	out, err := list.Sign(a.Algorithm, signer)
 	if err != nil {

@@ -131,7 +131,8 @@ func (s *Store) PutCRL(ctx context.Context, c CRL, lease db.Lease) error {
 		if n != 1 {
 			return ErrCRLOlder
 		}
-		_, err = tx.Exec(`UPDATE ca_crl SET der = NULL WHERE issuer = $1 AND number <= $2 AND der IS NOT NULL`, c.Issuer, c.Number-keepCRLs)
+		_, err = tx.Exec(`UPDATE ca_crl SET der = NULL WHERE issuer = $1 AND der IS NOT NULL AND number NOT IN
+			(SELECT number FROM ca_crl WHERE issuer = $1 ORDER BY number DESC LIMIT $2)`, c.Issuer, keepCRLs)
 		return err
 	})
 }

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -9,6 +11,7 @@ import (
 	"os"
 
 	"oruro.gob.bo/suti/internal/audit"
+	"oruro.gob.bo/suti/internal/audit/logverify"
 	"oruro.gob.bo/suti/internal/blob"
 	"oruro.gob.bo/suti/internal/cache"
 	"oruro.gob.bo/suti/internal/cache/memory"
@@ -60,11 +63,17 @@ func OpenBones(ctx context.Context, c *Config) (*Bones, error) {
 		return nil, err
 	}
 	b := &Bones{}
-	if err := b.open(ctx, c); err != nil {
+	err := b.open(ctx, c)
+	if err == nil {
+		b.Seq, err = openSequencer(ctx, c, b)
+	}
+	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
 }
+
+// open opens all but the log.
 
 func (b *Bones) open(ctx context.Context, c *Config) (err error) {
 	if b.Node, err = openNode(c); err != nil {
@@ -86,10 +95,7 @@ func (b *Bones) open(ctx context.Context, c *Config) (err error) {
 	if b.Blobs, err = blob.Open(blob.Config{DB: b.DB, Keys: b.Keys, Now: c.Now}); err != nil {
 		return err
 	}
-	if b.Cache, err = openCache(c); err != nil {
-		return err
-	}
-	b.Seq, err = openSequencer(ctx, c, b)
+	b.Cache, err = openCache(c)
 	return err
 }
 
@@ -144,16 +150,45 @@ func openCache(c *Config) (cache.Cache, error) {
 	return r, nil
 }
 
-// openSequencer makes the log's key at first and opens the log.
+// openSequencer opens the log that the database says is the current one, and
+// the first one on an empty database.
 func openSequencer(ctx context.Context, c *Config, b *Bones) (*audit.Sequencer, error) {
+	sc, err := sequencerConfig(ctx, c, b)
+	if err != nil {
+		return nil, err
+	}
+	return audit.NewSequencer(ctx, sc)
+}
+
+// sequencerConfig names the current log and its key, which it makes at first. A
+// log that was continued has another origin than the configuration gives the
+// first one. An origin of another line, as after a change of the public
+// address, is left to the sequencer to refuse.
+func sequencerConfig(ctx context.Context, c *Config, b *Bones) (audit.SequencerConfig, error) {
+	sc := audit.SequencerConfig{Log: b.Audit, Origin: c.logOrigin(), HighWater: c.path(highWaterFile), Logger: c.Logger}
+	logs, err := b.Audit.Logs(ctx)
+	if err != nil {
+		return sc, err
+	}
+	vkey := ""
+	if len(logs) > 0 {
+		last := logs[len(logs)-1]
+		if base, _ := logverify.BaseOrigin(last.Origin); base == sc.Origin {
+			sc.Origin, vkey = last.Origin, last.VKey
+		}
+	}
+	sc.Signer, err = logSigner(ctx, b, sc.Origin, vkey)
+	return sc, err
+}
+
+// logSigner returns the key that vkey names, else the first one made, which it
+// makes if there is none.
+func logSigner(ctx context.Context, b *Bones, origin, vkey string) (crypto.Signer, error) {
 	active, err := b.Keys.Active(ctx, LogPurpose)
 	if err != nil {
 		return nil, err
 	}
-	var id string
-	if len(active) > 0 {
-		id = active[len(active)-1].ID // the first one made: a log has one key for life
-	} else {
+	if len(active) == 0 {
 		p, err := b.Keys.Generate(keystore.Spec{Purpose: LogPurpose, Alg: keystore.EdDSA, Owner: keystore.SystemOwner + "log", Activate: true})
 		if err != nil {
 			return nil, err
@@ -164,13 +199,22 @@ func openSequencer(ctx context.Context, c *Config, b *Bones) (*audit.Sequencer, 
 		if active, err = b.Keys.Active(ctx, LogPurpose); err != nil {
 			return nil, err
 		}
-		id = active[len(active)-1].ID
 	}
-	signer, err := b.Keys.Signer(ctx, id, LogPurpose)
-	if err != nil {
-		return nil, fmt.Errorf("log key: %w", err)
+	for i := len(active) - 1; i >= 0; i-- { // the first one made comes last
+		signer, err := b.Keys.Signer(ctx, active[i].ID, LogPurpose)
+		if err != nil {
+			return nil, fmt.Errorf("log key: %w", err)
+		}
+		if vkey == "" {
+			return signer, nil
+		}
+		pub, ok := signer.Public().(ed25519.PublicKey)
+		if !ok {
+			return nil, fmt.Errorf("log key %s is %T", active[i].ID, signer.Public())
+		}
+		if mine, err := logverify.VerifierKey(origin, pub); err == nil && mine == vkey {
+			return signer, nil
+		}
 	}
-	return audit.NewSequencer(ctx, audit.SequencerConfig{
-		Log: b.Audit, Signer: signer, Origin: c.logOrigin(), HighWater: c.path(highWaterFile), Logger: c.Logger,
-	})
+	return nil, fmt.Errorf("the key of the current log is not in the key store: %s", vkey)
 }

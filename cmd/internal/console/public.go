@@ -3,6 +3,7 @@ package console
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"oruro.gob.bo/suti/internal/audit"
@@ -32,6 +33,7 @@ func (s *site) transparency(w http.ResponseWriter, r *http.Request) error {
 	var d struct {
 		Origin, Size, Key, Command string
 		Lines                      []string
+		Earlier                    []earlierLog
 	}
 	note, cp, err := s.c.Audit.Latest(r.Context())
 	switch {
@@ -46,7 +48,34 @@ func (s *site) transparency(w http.ResponseWriter, r *http.Request) error {
 		d.Key = s.c.VerifierKey()
 		d.Command = "suti log verify --vkey '" + d.Key + "' " + s.c.Public + "/log"
 	}
+	if d.Earlier, err = s.earlierLogs(r); err != nil {
+		return err
+	}
 	return s.set.Render(w, r, web.Page{Template: "transparencia", Title: "console.log.title", Data: d})
+}
+
+// earlierLog is a log that the present one continues.
+type earlierLog struct{ Origin, Size, Held, Command string }
+
+// earlierLogs tells of the logs before the present one, newest first: how far
+// each was published, and how much of it is still here.
+func (s *site) earlierLogs(r *http.Request) ([]earlierLog, error) {
+	logs, err := s.c.Audit.Logs(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	var out []earlierLog
+	for i := len(logs) - 1; i > 0; i-- {
+		e := earlierLog{Origin: logs[i].Continues.Origin, Size: web.Printer(r).Number(logs[i].Continues.Size), Held: web.Printer(r).Number(int64(0))}
+		for _, l := range logs[:i] {
+			if l.Origin == e.Origin {
+				e.Held = web.Printer(r).Number(min(l.Size, logs[i].Continues.Size))
+				e.Command = "suti log verify --vkey '" + l.VKey + "' " + s.c.Public + "/log/" + strconv.FormatInt(l.Number, 10)
+			}
+		}
+		out = append(out, e)
+	}
+	return out, nil
 }
 
 // maxShown is how many messages the demonstration's mailbox shows.
