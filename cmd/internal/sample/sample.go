@@ -154,6 +154,16 @@ type page struct {
 // fault is what is wrong with a field.
 type fault struct{ Field, Text string }
 
+// Fault returns what is wrong with a field, or nil.
+func (p page) Fault(field string) *fault {
+	for i := range p.Faults {
+		if p.Faults[i].Field == field {
+			return &p.Faults[i]
+		}
+	}
+	return nil
+}
+
 // Name returns how to address the person.
 func (p page) Name() string {
 	if p.User == nil {

@@ -254,6 +254,10 @@ func TestSignatureRequestFaults(t *testing.T) {
 		if res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(body, c.want) || !strings.Contains(body, "<title>Error: ") {
 			t.Errorf("%s: %d\n%s", name, res.StatusCode, body)
 		}
+		field, at := strings.CutPrefix(c.want, `href="#`)
+		if field = strings.TrimSuffix(field, `"`); at && (!strings.Contains(body, `<p class="fault" id="`+field+`-falta">`) || !strings.Contains(body, `aria-describedby="`+field+`-falta`)) {
+			t.Errorf("%s: the message does not stand beside the field:\n%s", name, body)
+		}
 	}
 	if n := len(w.signing.uploads) + len(w.signing.requests); n != 0 {
 		t.Errorf("%d calls for bad forms", n)
