@@ -29,6 +29,7 @@ func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	defer d.pending.Done()
+	fn = required(ctx, fn)
 	begun := time.Now()
 	alone := false
 	for attempt := 0; ; attempt++ {
