@@ -2,6 +2,7 @@ package enrolment
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 
 	"oruro.gob.bo/suti/enrolment/internal/page"
 	"oruro.gob.bo/suti/internal/act"
+	"oruro.gob.bo/suti/internal/i18n"
 	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/internal/web"
 )
@@ -97,6 +99,9 @@ func (s *Service) describe(ctx context.Context, r *http.Request, st act.Statemen
 			return nil, err
 		}
 		more, err := s.describe(ctx, r, signed.Statement(), names)
+		if len(more) > 0 { // the first row is the kind: of what is signed here, then of what that approves
+			rows[0].Key, more[0].Key = "enrolment.fact.signs", "enrolment.fact.target"
+		}
 		return append(rows, more...), err
 	}
 	if b, ok := st.Body.(*act.Genesis); ok {
@@ -113,6 +118,22 @@ func (s *Service) describe(ctx context.Context, r *http.Request, st act.Statemen
 		rows.add("enrolment.fact.by", p.Name.Full())
 	}
 	return rows, nil
+}
+
+// reasonTexts are the reasons that our own pages give, of ends and of rejections.
+var reasonTexts = map[string]string{
+	"renuncia": "enrolment.reason.renuncia", "fin-de-designacion": "enrolment.reason.fin", "destitucion": "enrolment.reason.destitucion", ReasonOther: "enrolment.reason.otro",
+	reasonRemoved: "enrolment.reason.removed", ReasonLastKey: "enrolment.reason.last_key",
+	ReasonMismatch: "enrolment.reason.mismatch", ReasonDocument: "enrolment.reason.document", ReasonDuplicate: "enrolment.reason.duplicate",
+	ReasonAbsent: "enrolment.reason.absent", ReasonBacking: "enrolment.reason.backing", ReasonMistake: "enrolment.reason.mistake",
+}
+
+// reasonText says a reason in words; one from elsewhere stands as it is.
+func reasonText(pr *i18n.Printer, reason string) string {
+	if key := reasonTexts[reason]; key != "" {
+		return pr.T(key)
+	}
+	return reason
 }
 
 // describeBody adds what a body says beside its people.
@@ -157,9 +178,20 @@ func (s *Service) describeBody(ctx context.Context, r *http.Request, body act.Bo
 			rows.add("enrolment.fact.post", a.Title)
 			rows.add("enrolment.fact.institution", a.Institution.Name)
 		}
-		rows.add("enrolment.fact.reason", b.Reason)
+		if b.What == act.EndKey {
+			have, err := s.cfg.Passkeys.Credentials(ctx, b.Person)
+			if err != nil {
+				return err
+			}
+			for _, c := range have {
+				if act.Hash(sha256.Sum256(c.PublicKey)) == b.Key {
+					rows.add("enrolment.fact.key", c.Label)
+				}
+			}
+		}
+		rows.add("enrolment.fact.reason", reasonText(pr, b.Reason))
 	case *act.Suspension:
-		rows.add("enrolment.fact.reason", b.Reason)
+		rows.add("enrolment.fact.reason", reasonText(pr, b.Reason))
 	}
 	return nil
 }
@@ -185,11 +217,8 @@ func (s *Service) signPage(r *http.Request, d Draft, me identity.PersonID, path,
 		out.Key = page.Key{Path: path}
 	}
 	other := "enrolment.sign.other_key"
-	switch d.Statement.Body.(type) {
-	case *act.Genesis:
+	if d.Statement.Body.Kind() == act.KindGenesis {
 		other, out.Waiting = "enrolment.founding.other", "enrolment.founding.waiting"
-	case *act.Enrolment, *act.RoleGrant, *act.Appointment, *act.Lift:
-		out.Pending = d.Done
 	}
 	mine := 0
 	for _, n := range d.Needs {
@@ -197,13 +226,20 @@ func (s *Service) signPage(r *http.Request, d Draft, me identity.PersonID, path,
 		case n.Signed:
 		case n.Person == me:
 			if mine++; mine > 1 {
-				out.Others = append(out.Others, "enrolment.sign.own_key")
+				out.Todo = append(out.Todo, "enrolment.sign.own_key")
+			} else {
+				out.Todo = append([]string{"enrolment.sign.own"}, out.Todo...)
 			}
 		case n.Key.IsZero():
-			out.Others = append(out.Others, "enrolment.sign.other_staff")
+			out.Todo = append(out.Todo, "enrolment.sign.other_staff")
 		default:
-			out.Others = append(out.Others, other)
+			out.Todo = append(out.Todo, other)
 		}
+	}
+	switch d.Statement.Body.(type) {
+	case *act.Enrolment, *act.RoleGrant, *act.Appointment, *act.Lift:
+		out.Pending = d.Done
+		out.Todo = append(out.Todo, "enrolment.sign.approval")
 	}
 	return out, nil
 }

@@ -283,9 +283,10 @@ func (s *Service) complete(ctx context.Context, id identity.ActID) (Draft, error
 // dropped takes the signatures off a draft that was refused, so that recovery
 // does not try it for ever, and returns the reason.
 func (s *Service) dropped(ctx context.Context, id identity.ActID, reason error) error {
-	if act.Code(reason) == "internal" && !errors.Is(reason, ErrRace) && !errors.Is(reason, ErrTicketUsed) {
+	if act.Code(reason) == "internal" && !errors.Is(reason, ErrRace) && !errors.Is(reason, ErrTicketUsed) && !errors.Is(reason, ErrSession) && !errors.Is(reason, ErrLastWay) {
 		return reason // not a refusal
 	}
+	ctx = db.Requiring(ctx, nil) // also where the session is over: what it signed must not count later
 	if err := s.cfg.DB.Write(ctx, func(tx *db.Tx) error { return store.DropSignatures(tx, id) }); err != nil {
 		return errors.Join(reason, err)
 	}

@@ -69,16 +69,26 @@ func target(chain *act.Chain, hash act.Hash) (*act.Signed, error) {
 	return nil, fmt.Errorf("%w: act to approve", ErrUnknown)
 }
 
-func (s *Service) approvalEffects(chain *act.Chain, st act.Statement, b *act.Approval) (effects, error) {
-	e := effects{entry: audit.Entry{Kind: "enrolment.act.approval", Institution: string(b.Institution)}}
+func (s *Service) approvalEffects(chain *act.Chain, st act.Statement, b *act.Approval) (e effects, err error) {
+	e = effects{entry: audit.Entry{Kind: "enrolment.act.approval", Institution: string(b.Institution)}}
 	signed, err := target(chain, b.Target)
 	if err != nil {
 		return e, err
 	}
 	to := signed.Statement()
 	now := s.now()
+	defer func() { // whatever is approved must still wait
+		apply := e.apply
+		e.apply = func(tx *db.Tx) error {
+			if err := undecided(tx, to.ID); err != nil || apply == nil {
+				return err
+			}
+			return apply(tx)
+		}
+	}()
 	switch t := to.Body.(type) {
 	case *act.Enrolment:
+		e.entry.Kind = "enrolment.registration.approved"
 		e.apply = func(tx *db.Tx) error {
 			row, err := store.DraftByID(tx, to.ID)
 			if err != nil {
@@ -121,11 +131,19 @@ func (s *Service) endEffects(ctx context.Context, b *act.End) (effects, error) {
 			return e, err
 		}
 		e.apply = func(tx *db.Tx) error {
+			if err := passkey.Lock(tx, b.Person); err != nil {
+				return err
+			}
 			for _, c := range have {
 				if sha256.Sum256(c.PublicKey) != b.Key || c.State == passkey.Revoked {
 					continue
 				}
 				if err := passkey.Move(tx, b.Person, c.ID, c.State, passkey.Revoked, now); err != nil {
+					return err
+				}
+			}
+			if b.By == b.Person { // nobody locks herself out unawares
+				if err := keepsWay(tx, b.Person, b.Reason); err != nil {
 					return err
 				}
 			}

@@ -59,6 +59,12 @@ var (
 	ErrHasKey = errors.New("enrolment: the registration has a passkey already")
 	// ErrKey reports a passkey that an act cannot name.
 	ErrKey = errors.New("enrolment: passkey cannot be used in an act")
+	// ErrSession reports a request whose person was suspended, or whose rights
+	// changed, since the session was checked. Nothing was written.
+	ErrSession = errors.New("enrolment: the session is over")
+	// ErrLastWay reports the removal of the last passkey of somebody who has no
+	// code card either and did not say that she knows what that means.
+	ErrLastWay = errors.New("enrolment: nothing would remain to enter with")
 	// ErrApprovalNeeded reports what a registrar may not do alone once an account exists.
 	ErrApprovalNeeded = errors.New("enrolment: not for one person alone")
 	// ErrInput reports a field that is empty, too long or of a wrong form.

@@ -339,7 +339,7 @@ func (h *harness) check() *act.Chain {
 	var entries int
 	for _, a := range chain.Acts() {
 		var n int
-		if err := h.d.QueryRow(h.ctx(), `SELECT count(*) FROM audit_entry WHERE object = $1`, string(a.Statement().ID)).Scan(&n); err != nil {
+		if err := h.d.QueryRow(h.ctx(), `SELECT count(*) FROM audit_entry WHERE object = $1 AND outcome = $2`, string(a.Statement().ID), audit.OutcomeOK).Scan(&n); err != nil {
 			h.t.Fatal(err)
 		}
 		entries += n

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/act"
 	"oruro.gob.bo/suti/internal/cache"
+	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/internal/subject"
 	"oruro.gob.bo/suti/internal/web"
@@ -51,7 +53,8 @@ const (
 // keyAge is how old the last use of a passkey may be where the own passkeys are changed.
 const keyAge = 10 * time.Minute
 
-// Routes registers /registro, /fundacion, /ventanilla, /cuenta/llaves and /cuenta/bloquear.
+// Routes registers /registro, /fundacion, /ventanilla, /cuenta/llaves,
+// /cuenta/registro and /cuenta/bloquear.
 //
 // A passkey step at PATH is two posts of JSON: PATH/opciones returns
 // {"id", "options"}, PATH/fin takes {"id", "response"} and returns {"next"};
@@ -135,17 +138,32 @@ func open(h web.HandlerFunc) web.HandlerFunc { return h }
 // staff lets pass whoever signed in with a passkey at N2 or above. The role is
 // checked by what the handler calls, at that moment.
 func (w *site) staff(h web.HandlerFunc) web.HandlerFunc {
-	return web.RequireKeyPrincipal(w.c.Auth, identity.N2, 0)(h)
+	return web.RequireKeyPrincipal(w.c.Auth, identity.N2, 0)(bound(h))
 }
 
 // self lets pass whoever is signed in, at any level.
 func (w *site) self(h web.HandlerFunc) web.HandlerFunc {
-	return web.RequirePrincipal(w.c.Auth, identity.N0, 0)(h)
+	return web.RequirePrincipal(w.c.Auth, identity.N0, 0)(bound(h))
 }
 
 // fresh lets pass whoever used a passkey just now.
 func (w *site) fresh(h web.HandlerFunc) web.HandlerFunc {
-	return web.RequireKeyPrincipal(w.c.Auth, identity.N0, keyAge)(h)
+	return web.RequireKeyPrincipal(w.c.Auth, identity.N0, keyAge)(bound(h))
+}
+
+// bound makes every write that a request leads to depend on the epoch of its
+// session: a person who was suspended, or whose rights changed, after the session
+// was checked changes nothing any more.
+func bound(h web.HandlerFunc) web.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) error {
+		p := who(r)
+		return h(rw, r.WithContext(db.Requiring(r.Context(), func(tx *db.Tx) error {
+			if err := subject.Require(tx, p.Person(), subject.Epoch(p.Epoch())); err != nil {
+				return fmt.Errorf("%w: %w", ErrSession, err)
+			}
+			return nil
+		})))
+	}
 }
 
 // who returns the person that a protected route let pass.
@@ -217,6 +235,7 @@ var faults = []struct {
 	text    string
 	problem string
 }{
+	{ErrSession, http.StatusForbidden, "session_over", "enrolment.error.session", "sin-sesion"},
 	{ErrTicketExpired, http.StatusGone, "ticket_expired", "enrolment.error.expired", "vencido"},
 	{ErrTicketUsed, http.StatusConflict, "ticket_used", "enrolment.error.used", "hecho"},
 	{ErrTicketTaken, http.StatusConflict, "ticket_taken", "enrolment.error.taken", "otra-persona"},
@@ -227,6 +246,7 @@ var faults = []struct {
 	{ErrDraft, http.StatusNotFound, "draft_unknown", "enrolment.error.draft", "vencido"},
 	{ErrRace, http.StatusConflict, "race", "enrolment.problem.adelantado", "adelantado"},
 	{ErrKey, http.StatusConflict, "key_unusable", "enrolment.ticket.no_key_text", "llave"},
+	{ErrLastWay, http.StatusConflict, "last_way", "enrolment.error.last_way", "ultima-llave"},
 	{ErrApprovalNeeded, http.StatusForbidden, "two_people", "enrolment.error.two_people", "permiso"},
 	{ErrExists, http.StatusConflict, "exists", "enrolment.error.field", "servicio"},
 	{account.ErrExists, http.StatusConflict, "document_exists", "enrolment.problem.ya_registrado", "ya-registrado"},

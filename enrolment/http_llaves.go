@@ -3,6 +3,7 @@ package enrolment
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"oruro.gob.bo/suti/enrolment/account"
@@ -16,10 +17,15 @@ import (
 func (w *site) own() {
 	w.handle("GET /cuenta/llaves", w.self(w.list))
 	w.handle("GET /cuenta/llaves/{key}", w.self(w.oneKey))
-	w.handle("POST /cuenta/llaves/{key}/nombre", w.self(w.rename))
-	w.handle("POST /cuenta/llaves/{key}/quitar", w.fresh(w.remove))
+	w.handle("POST /cuenta/llaves/nombre/{key}", w.self(w.rename))
+	w.handle("GET /cuenta/llaves/quitar/{key}", w.fresh(func(rw http.ResponseWriter, r *http.Request) error { return w.askRemove(rw, r, nil) }))
+	w.handle("POST /cuenta/llaves/quitar/{key}", w.fresh(w.remove))
+	w.handle("GET /cuenta/llaves/quitada", func(rw http.ResponseWriter, r *http.Request) error { // the session has ended
+		return w.pages.Render(rw, r, web.Page{Template: "aviso", Title: "enrolment.remove.done_title", Data: page.Notice{Text: "enrolment.remove.done", Next: "/cuenta/llaves"}})
+	})
+	w.handle("GET "+PathRegistration, w.self(w.registered))
 	w.handle("GET /cuenta/llaves/nueva", w.fresh(func(rw http.ResponseWriter, r *http.Request) error {
-		return w.render(rw, r, web.Page{Template: "llave", Title: "enrolment.keys.add", Nav: w.account(), Back: "/cuenta/llaves", Data: page.Key{Path: "/cuenta/llaves/nueva", Create: true}})
+		return w.render(rw, r, web.Page{Template: "llave", Title: "enrolment.keys.add", Nav: w.account("/cuenta/llaves"), Back: "/cuenta/llaves", Data: page.Key{Path: "/cuenta/llaves/nueva", Create: true}})
 	}))
 	w.step("/cuenta/llaves/nueva", w.fresh, func(r *http.Request, _ answer) (passkey.Ceremony, error) {
 		p := who(r)
@@ -30,13 +36,16 @@ func (w *site) own() {
 		return w.BeginSign(r.Context(), identity.ActID(r.PathValue("draft")), who(r).Person(), bindSession(r))
 	}, func(r *http.Request, a answer) (string, error) {
 		d, err := w.FinishSign(r.Context(), Answer{Draft: identity.ActID(r.PathValue("draft")), Person: who(r).Person(), Ceremony: a.ID, Binding: bindSession(r), Response: a.Response})
+		if end, ok := d.Statement.Body.(*act.End); ok && d.Done && end.What == act.EndKey {
+			return "/cuenta/llaves/quitada", err
+		}
 		if d.Done {
 			return "/cuenta/llaves", err
 		}
 		return "/cuenta/llaves/acto/" + string(d.ID), err
 	})
 	w.handle("GET /cuenta/bloquear", w.self(func(rw http.ResponseWriter, r *http.Request) error {
-		return w.render(rw, r, web.Page{Template: "bloquear", Title: "enrolment.stop.title", Nav: w.account(), Back: "/cuenta/llaves"})
+		return w.render(rw, r, web.Page{Template: "bloquear", Title: "enrolment.stop.title", Nav: w.account("/cuenta/llaves"), Back: "/cuenta/llaves"})
 	}))
 	w.handle("POST /cuenta/bloquear", w.self(w.stop))
 }
@@ -47,7 +56,7 @@ func (w *site) passkeys(r *http.Request) ([]page.Passkey, error) {
 	out := []page.Passkey{}
 	for _, c := range have {
 		out = append(out, page.Passkey{
-			ID: string(c.ID), Label: c.Label, State: "enrolment.keys.state_" + string(c.State), Active: c.State != passkey.Revoked,
+			ID: string(c.ID), Label: c.Label, State: "enrolment.keys.state_" + string(c.State), Active: c.State != passkey.Revoked, Usable: c.State == passkey.Active,
 			Synced: c.BackedUp, Created: c.CreatedAt, Used: c.UsedAt,
 		})
 	}
@@ -59,7 +68,7 @@ func (w *site) list(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return w.render(rw, r, web.Page{Template: "llaves", Title: "enrolment.keys.title", Nav: w.account(), Data: keys})
+	return w.render(rw, r, web.Page{Template: "llaves", Title: "enrolment.keys.title", Nav: w.account("/cuenta/llaves"), Data: keys})
 }
 
 func (w *site) oneKey(rw http.ResponseWriter, r *http.Request) error {
@@ -69,7 +78,7 @@ func (w *site) oneKey(rw http.ResponseWriter, r *http.Request) error {
 	}
 	for _, k := range keys {
 		if k.ID == r.PathValue("key") && k.Active {
-			return w.render(rw, r, web.Page{Template: "una-llave", Title: "enrolment.keys.title_one", Nav: w.account(), Back: "/cuenta/llaves", Data: k})
+			return w.render(rw, r, web.Page{Template: "una-llave", Title: "enrolment.keys.title_one", Nav: w.account("/cuenta/llaves"), Back: "/cuenta/llaves", Data: k})
 		}
 	}
 	return web.NotFound(passkey.ErrUnknown)
@@ -90,15 +99,49 @@ func (w *site) rename(rw http.ResponseWriter, r *http.Request) error {
 	return web.Redirect(rw, "/cuenta/llaves")
 }
 
-func (w *site) remove(rw http.ResponseWriter, r *http.Request) error {
-	d, err := w.EndKey(r.Context(), who(r).Person(), identity.CredentialID(r.PathValue("key")), "quitada")
-	if errors.Is(err, passkey.ErrUnknown) {
-		return web.NotFound(err)
-	}
+// askRemove says what the removal of a passkey means before it is done.
+func (w *site) askRemove(rw http.ResponseWriter, r *http.Request, wrong []web.FieldError) error {
+	keys, err := w.passkeys(r)
 	if err != nil {
 		return err
 	}
-	if d.ID == "" {
+	i := slices.IndexFunc(keys, func(k page.Passkey) bool { return k.ID == r.PathValue("key") && k.Active })
+	if i < 0 {
+		return web.NotFound(passkey.ErrUnknown)
+	}
+	ways, err := w.WaysOf(r.Context(), who(r).Person())
+	if err != nil {
+		return err
+	}
+	data := page.Remove{Passkey: keys[i], Path: "/cuenta/llaves/quitar/" + keys[i].ID, Others: ways.Keys, Card: ways.Card}
+	if keys[i].Usable {
+		data.Others--
+	}
+	p := web.Page{Template: "quitar", Title: "enrolment.remove.title", Nav: w.account("/cuenta/llaves"), Back: "/cuenta/llaves/" + keys[i].ID, Errors: wrong, Return: data.Path, Data: data}
+	if len(wrong) > 0 {
+		p.Status = http.StatusUnprocessableEntity
+	}
+	return w.render(rw, r, p)
+}
+
+func (w *site) remove(rw http.ResponseWriter, r *http.Request) error {
+	v, err := web.Form(r, maxForm)
+	if err != nil {
+		return err
+	}
+	reason := reasonRemoved
+	if v.Get("entiendo") == "si" {
+		reason = ReasonLastKey
+	}
+	d, err := w.EndKey(r.Context(), who(r).Person(), identity.CredentialID(r.PathValue("key")), reason)
+	switch {
+	case errors.Is(err, passkey.ErrUnknown):
+		return web.NotFound(err)
+	case errors.Is(err, ErrLastWay):
+		return w.askRemove(rw, r, []web.FieldError{{Field: "entiendo", Code: "last_way", Detail: "enrolment.error.last_way"}})
+	case err != nil:
+		return err
+	case d.ID == "":
 		return web.Redirect(rw, "/cuenta/llaves")
 	}
 	return web.Redirect(rw, "/cuenta/llaves/acto/"+string(d.ID))
@@ -150,9 +193,9 @@ func (w *site) stop(rw http.ResponseWriter, r *http.Request) error {
 }
 
 // account returns the sections of the account, of which the passkeys are one.
-func (w *site) account() []web.NavItem {
+func (w *site) account(current string) []web.NavItem {
 	if w.c.Nav == nil {
 		return nil
 	}
-	return w.c.Nav("/cuenta/llaves")
+	return w.c.Nav(current)
 }

@@ -8,6 +8,7 @@ import (
 
 	"oruro.gob.bo/suti/enrolment/account"
 	"oruro.gob.bo/suti/enrolment/internal/page"
+	"oruro.gob.bo/suti/enrolment/internal/store"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/cache"
 	"oruro.gob.bo/suti/internal/identity"
@@ -23,6 +24,9 @@ var (
 func (w *site) registration() {
 	w.handle("GET /registro", w.form)
 	w.handle("POST /registro", w.next)
+	w.handle("GET /registro/resumen", w.review)
+	w.handle("GET /registro/corregir/{paso}", func(rw http.ResponseWriter, r *http.Request) error { return w.correction(rw, r, nil, nil) })
+	w.handle("POST /registro/corregir/{paso}", w.correct)
 	w.handle("GET /registro/llave", w.keyPage)
 	w.step("/registro/llave", open, func(r *http.Request, _ answer) (passkey.Ceremony, error) {
 		b, err := browser(nil, r)
@@ -61,31 +65,66 @@ func (w *site) registration() {
 
 const steps = 4
 
+// allSteps counts what the person sees: the questions, the summary, the passkey.
+const allSteps = steps + 2
+
 // fieldsOf lists the fields of a step.
 func fieldsOf(step int) []string {
 	return [][]string{{"tipo", "numero", "complemento"}, {"nombres", "primer_apellido", "segundo_apellido"}, {"nacimiento"}, {"celular", "correo"}}[step-1]
 }
 
+func titleOf(step int) string {
+	return []string{"enrolment.register.title", "enrolment.register.title_names", "enrolment.register.title_birth", "enrolment.register.title_contact"}[step-1]
+}
+
+// question asks one question. Whatever was answered to the others travels along,
+// and for a change of language in a cookie: nothing has to be typed twice.
 func (w *site) question(rw http.ResponseWriter, r *http.Request, step int, v *web.Values, wrong []web.FieldError) error {
-	titles := []string{"enrolment.register.title", "enrolment.register.title_names", "enrolment.register.title_birth", "enrolment.register.title_contact"}
-	reg := page.Registration{Step: step}
-	for s := 1; s < step; s++ {
+	reg := page.Registration{Step: step, Path: "/registro"}
+	for s := 1; s <= steps; s++ {
 		for _, f := range fieldsOf(s) {
-			reg.Carry = append(reg.Carry, page.Hidden{Name: f, Value: v.Get(f)})
+			if s != step && v != nil && v.Has(f) {
+				reg.Carry = append(reg.Carry, page.Hidden{Name: f, Value: v.Get(f)})
+			}
 		}
 	}
-	p := web.Page{Template: "registro", Title: titles[step-1], Step: step, Steps: steps + 1, Data: reg, Values: v, Errors: wrong, Return: "/registro"}
+	p := web.Page{Template: "registro", Title: titleOf(step), Step: step, Steps: allSteps, Data: reg, Values: v, Errors: wrong, Return: "/registro?paso=" + strconv.Itoa(step)}
 	if len(wrong) > 0 {
 		p.Status = http.StatusUnprocessableEntity
+		if wrong[0].Code == "too_many_requests" {
+			p.Status = http.StatusTooManyRequests
+		}
+	}
+	if v != nil {
+		if err := w.keepAnswers(rw, r, v); err != nil {
+			return err
+		}
 	}
 	return w.pages.Render(rw, r, p)
 }
 
+// form begins anew, or goes on where the language was changed.
 func (w *site) form(rw http.ResponseWriter, r *http.Request) error {
-	return w.question(rw, r, 1, nil, nil)
+	q, err := web.Query(r)
+	if err != nil {
+		return err
+	}
+	step, err := strconv.Atoi(q.Get("paso"))
+	if err != nil || step < 1 || step > steps {
+		answersCookie.Clear(rw)
+		return w.question(rw, r, 1, nil, nil)
+	}
+	v, err := w.keptAnswers(r)
+	if err != nil {
+		return err
+	}
+	if v == nil {
+		step = 1
+	}
+	return w.question(rw, r, step, v, nil)
 }
 
-// next takes the answer to one question, with those before, and asks the next.
+// next takes the answer to one question, with those to the others, and asks the next.
 func (w *site) next(rw http.ResponseWriter, r *http.Request) error {
 	v, err := web.Form(r, maxForm)
 	if err != nil {
@@ -95,6 +134,9 @@ func (w *site) next(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil || step < 1 || step > steps {
 		return w.question(rw, r, 1, v, nil)
 	}
+	if v.Get("ir") == "atras" {
+		return w.question(rw, r, max(step-1, 1), v, nil)
+	}
 	in, at, wrong := w.parse(v, step)
 	if len(wrong) > 0 {
 		return w.question(rw, r, at, v, wrong)
@@ -102,7 +144,10 @@ func (w *site) next(rw http.ResponseWriter, r *http.Request) error {
 	if step < steps {
 		return w.question(rw, r, step+1, v, nil)
 	}
-	if err := w.limit(r.Context(), "registro:"+web.ClientKey(r), registerRate); err != nil {
+	var busy *web.Error
+	if err := w.limit(r.Context(), "registro:"+web.ClientKey(r), registerRate); errors.As(err, &busy) && busy.Status == http.StatusTooManyRequests {
+		return w.question(rw, r, step, v, []web.FieldError{{Code: busy.Code, Detail: "enrolment.error.too_many"}})
+	} else if err != nil {
 		return err
 	}
 	secret, err := browser(rw, r)
@@ -114,44 +159,50 @@ func (w *site) next(rw http.ResponseWriter, r *http.Request) error {
 	} else if err != nil {
 		return err
 	}
-	return web.Redirect(rw, "/registro/llave")
+	answersCookie.Clear(rw)
+	return web.Redirect(rw, "/registro/resumen")
 }
 
 // parse reads the answers up to a step; at is the first step that has a fault.
 func (w *site) parse(v *web.Values, step int) (in account.Registration, at int, wrong []web.FieldError) {
 	for at = 1; at <= step; at++ {
-		miss := func(field, code, text string) {
-			wrong = append(wrong, web.FieldError{Field: field, Code: code, Detail: text})
-		}
-		var err error
-		switch at {
-		case 1:
-			if kind := v.Get("tipo"); kind == "" {
-				miss("tipo", "missing", "enrolment.error.choose")
-			} else if in.Document, err = account.ParseDocument(identity.DocumentType(kind), v.Get("numero"), v.Get("complemento")); err != nil {
-				miss("numero", "document", "enrolment.error.document")
-			}
-		case 2:
-			if in.Name, err = account.ParseName(v.Get("nombres"), v.Get("primer_apellido"), v.Get("segundo_apellido")); err != nil {
-				miss("nombres", "name", "enrolment.error.name")
-			}
-		case 3:
-			if in.BirthDate, err = account.ParseBirthDate(v.Get("nacimiento"), w.now()); err != nil {
-				miss("nacimiento", "birth_date", "enrolment.error.birth")
-			}
-		case 4:
-			if in.Phone, err = account.ParsePhone(v.Get("celular")); err != nil {
-				miss("celular", "contact", "enrolment.error.contact")
-			}
-			if in.Email, err = account.ParseEmail(v.Get("correo")); err != nil {
-				miss("correo", "contact", "enrolment.error.contact")
-			}
-		}
-		if len(wrong) > 0 {
+		if wrong = w.parseStep(v, at, &in); len(wrong) > 0 {
 			return in, at, wrong
 		}
 	}
 	return in, step, nil
+}
+
+// parseStep reads the answer to one question.
+func (w *site) parseStep(v *web.Values, step int, in *account.Registration) (wrong []web.FieldError) {
+	miss := func(field, code, text string) {
+		wrong = append(wrong, web.FieldError{Field: field, Code: code, Detail: text})
+	}
+	var err error
+	switch step {
+	case 1:
+		if kind := v.Get("tipo"); kind == "" {
+			miss("tipo", "missing", "enrolment.error.choose")
+		} else if in.Document, err = account.ParseDocument(identity.DocumentType(kind), v.Get("numero"), v.Get("complemento")); err != nil {
+			miss("numero", "document", "enrolment.error.document")
+		}
+	case 2:
+		if in.Name, err = account.ParseName(v.Get("nombres"), v.Get("primer_apellido"), v.Get("segundo_apellido")); err != nil {
+			miss("nombres", "name", "enrolment.error.name")
+		}
+	case 3:
+		if in.BirthDate, err = account.ParseBirthDate(v.Get("nacimiento"), w.now()); err != nil {
+			miss("nacimiento", "birth_date", "enrolment.error.birth")
+		}
+	case 4:
+		if in.Phone, err = account.ParsePhone(v.Get("celular")); err != nil {
+			miss("celular", "contact", "enrolment.error.contact_phone")
+		}
+		if in.Email, err = account.ParseEmail(v.Get("correo")); err != nil {
+			miss("correo", "contact", "enrolment.error.contact_mail")
+		}
+	}
+	return wrong
 }
 
 func (w *site) keyPage(rw http.ResponseWriter, r *http.Request) error {
@@ -167,7 +218,7 @@ func (w *site) keyPage(rw http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	return w.pages.RenderKey(rw, r, web.Page{Template: "llave", Title: "enrolment.key.title", Step: steps + 1, Steps: steps + 1,
+	return w.pages.RenderKey(rw, r, web.Page{Template: "llave", Title: "enrolment.key.title", Step: allSteps, Steps: allSteps, Back: "/registro/resumen",
 		Data: page.Key{Path: "/registro/llave", Create: true, Skip: "/registro/listo"}})
 }
 
@@ -187,7 +238,13 @@ func (w *site) ready(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return w.pages.Render(rw, r, web.Page{Template: "listo", Title: "enrolment.ready.title", Secret: true, Data: page.Ready{Code: t.Code, Expires: t.Expires, HasKey: len(keys) > 0}})
+	where, err := w.standing(r, t.Person)
+	if err != nil {
+		return err
+	}
+	return w.pages.Render(rw, r, web.Page{Template: "listo", Title: "enrolment.ready.title", Secret: true, Data: page.Ready{
+		Code: t.Code, Expires: t.Expires, HasKey: len(keys) > 0, Correct: len(keys) == 0 && t.State == store.TicketOpen, Standing: where,
+	}})
 }
 
 func (w *site) codeForm(rw http.ResponseWriter, r *http.Request) error {
@@ -216,6 +273,9 @@ func (w *site) code(rw http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, ErrTicket):
 		return w.askCode(rw, r, v, []web.FieldError{{Field: "codigo", Code: "unknown", Detail: "enrolment.error.code"}})
 	case errors.Is(err, ErrDraft):
+		if told, err := w.rejected(rw, r, v.Get("codigo")); told || err != nil {
+			return err
+		}
 		return w.askCode(rw, r, v, []web.FieldError{{Field: "codigo", Code: "nothing", Detail: "enrolment.error.code_nothing"}})
 	case err != nil:
 		return err

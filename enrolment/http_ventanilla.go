@@ -33,6 +33,10 @@ func (w *site) counter() {
 	route("POST /ventanilla/aprobar/{act}", func(rw http.ResponseWriter, r *http.Request) error {
 		return drafted(rw)(w.Approve(r.Context(), who(r).Person(), identity.ActID(r.PathValue("act"))))
 	})
+	route("GET /ventanilla/aprobar/{act}/rechazar", func(rw http.ResponseWriter, r *http.Request) error { return w.rejectForm(rw, r, nil, nil) })
+	route("POST /ventanilla/aprobar/{act}/rechazar", w.reject)
+	route("GET /ventanilla/propuesta/{act}", w.proposal)
+	route("POST /ventanilla/propuesta/{act}/retirar", w.withdraw)
 	route("GET /ventanilla/nombrar", func(rw http.ResponseWriter, r *http.Request) error { return w.appointForm(rw, r, nil, nil) })
 	route("POST /ventanilla/nombrar", w.appoint)
 	route("GET /ventanilla/cargos", w.holders)
@@ -97,6 +101,9 @@ func (w *site) desk(rw http.ResponseWriter, r *http.Request, v *web.Values, wron
 			return err
 		}
 		data.InHand = append(data.InHand, page.InHand{Path: "/ventanilla/ticket/" + t.ID, Name: p.Name.Full(), Until: t.LockedUntil})
+	}
+	if data.Proposals, err = w.proposals(r); err != nil {
+		return err
 	}
 	p := web.Page{Template: "ventanilla", Title: "enrolment.counter.title", Nav: w.nav(r, "/ventanilla"), Data: data, Values: v, Errors: wrong, Return: "/ventanilla"}
 	if len(wrong) > 0 {
@@ -263,10 +270,16 @@ func (w *site) approvalPage(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	rows, err := w.describe(r.Context(), r, a.Statement, true)
+	data, err := w.approvalOf(r, a)
 	if err != nil {
 		return err
 	}
-	return w.render(rw, r, web.Page{Template: "aprobacion", Title: "enrolment.approve.title_one", Nav: w.nav(r, "/ventanilla/aprobar"), Back: "/ventanilla/aprobar",
-		Data: page.Approval{Path: "/ventanilla/aprobar/" + string(a.ID), Rows: rows}})
+	return w.render(rw, r, web.Page{Template: "aprobacion", Title: "enrolment.approve.title_one", Nav: w.nav(r, "/ventanilla/aprobar"), Back: "/ventanilla/aprobar", Data: data})
+}
+
+// approvalOf shows an act that waits.
+func (w *site) approvalOf(r *http.Request, a Waiting) (page.Approval, error) {
+	rows, err := w.describe(r.Context(), r, a.Statement, true)
+	_, enrolment := a.Statement.Body.(*act.Enrolment)
+	return page.Approval{Path: "/ventanilla/aprobar/" + string(a.ID), Rows: rows, Enrolment: enrolment}, err
 }

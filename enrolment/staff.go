@@ -72,13 +72,21 @@ func (s *Service) WaitingFor(ctx context.Context, approver identity.PersonID) ([
 	if err != nil {
 		return nil, err
 	}
+	decided, err := s.decided(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var out []Waiting
+	old := s.now().Add(-act.ApprovalTerm)
 	for _, r := range k.chain.Waiting() {
+		if decided[r.ID] {
+			continue
+		}
 		w, err := waiting(k.chain, r)
 		if err != nil {
 			return nil, err
 		}
-		if _, err := s.approver(k.chain, w, approver); err == nil {
+		if _, err := s.approver(k.chain, w, approver); err == nil && w.Statement.At.After(old) {
 			out = append(out, w)
 		}
 	}
@@ -96,15 +104,23 @@ func waiting(c *act.Chain, r *act.Refusal) (Waiting, error) {
 }
 
 // WaitingAct returns an act that waits, if the person may approve it; a typed
-// reason of act if not, ErrUnknown if no such act waits.
+// reason of act if not, ErrUnknown if no such act waits, or ErrDone if it was
+// rejected or withdrawn.
 func (s *Service) WaitingAct(ctx context.Context, approver identity.PersonID, id identity.ActID) (Waiting, error) {
 	k, err := s.load(ctx)
+	if err != nil {
+		return Waiting{}, err
+	}
+	decided, err := s.decided(ctx)
 	if err != nil {
 		return Waiting{}, err
 	}
 	for _, r := range k.chain.Waiting() {
 		if r.ID != id {
 			continue
+		}
+		if decided[id] {
+			return Waiting{}, ErrDone
 		}
 		w, err := waiting(k.chain, r)
 		if err == nil {
@@ -262,31 +278,6 @@ func (s *Service) AddKey(ctx context.Context, person identity.PersonID, id ident
 		level = identity.N2
 	}
 	return s.propose(ctx, proposal{genesis: k.genesis, body: &act.KeyAddition{Person: person, Earlier: earlier.Key, Key: fresh, Level: level}})
-}
-
-// EndKey drafts the end of one of a person's passkeys, for good; any passkey of
-// hers signs it. A passkey that no act names is revoked at once, and the draft
-// is zero.
-func (s *Service) EndKey(ctx context.Context, person identity.PersonID, id identity.CredentialID, reason string) (Draft, error) {
-	have, err := s.cfg.Passkeys.Credentials(ctx, person)
-	if err != nil {
-		return Draft{}, err
-	}
-	i := slices.IndexFunc(have, func(c passkey.Credential) bool { return c.ID == id && c.State != passkey.Revoked })
-	if i < 0 {
-		return Draft{}, passkey.ErrUnknown
-	}
-	k, err := s.load(ctx)
-	if err != nil && !errors.Is(err, ErrNoGenesis) {
-		return Draft{}, err
-	}
-	hash := act.Hash(sha256.Sum256(have[i].PublicKey))
-	if k != nil {
-		if _, err := k.chain.Key(hash, person, identity.N0, s.now()); err == nil {
-			return s.propose(ctx, proposal{genesis: k.genesis, body: &act.End{What: act.EndKey, Person: person, Key: hash, Reason: reason, By: person, Capacity: act.Holder}})
-		}
-	}
-	return Draft{}, s.cfg.Passkeys.SetState(ctx, actor(person), person, id, have[i].State, passkey.Revoked)
 }
 
 // StaffRole is a role that a person holds.

@@ -212,6 +212,37 @@ func (s *Service) fresh(ctx context.Context, browser []byte) (Ticket, error) {
 	return t, err
 }
 
+// Said returns what the person said of herself whose registration a browser made
+// and can still correct: ErrTicket, ErrHasKey or ErrTicketUsed as for BeginKey.
+func (s *Service) Said(ctx context.Context, browser []byte) (identity.Profile, error) {
+	t, err := s.fresh(ctx, browser)
+	if err != nil {
+		return identity.Profile{}, err
+	}
+	return s.cfg.Accounts.Profile(ctx, t.Person)
+}
+
+// Correct replaces what a person said of herself until she has a passkey or a
+// counter has begun; her ticket stays the same. Errors are those of Said, and
+// account.ErrExists.
+func (s *Service) Correct(ctx context.Context, in account.Registration, browser []byte) error {
+	t, err := s.fresh(ctx, browser)
+	if err != nil {
+		return err
+	}
+	return s.cfg.Accounts.Correct(ctx, t.Person, in, func(tx *db.Tx) error {
+		if err := usedIf(store.TouchTicket(tx, t.ID)); err != nil {
+			return err
+		}
+		if has, err := passkey.Has(tx, t.Person); err != nil {
+			return err
+		} else if has {
+			return ErrHasKey
+		}
+		return nil
+	})
+}
+
 func bindBrowser(browser []byte) []byte {
 	sum := sha256.Sum256(append([]byte("suti/enrolment/browser\x00"), browser...))
 	return sum[:]

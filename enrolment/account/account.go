@@ -116,34 +116,24 @@ type sealed struct {
 func (s *Service) Register(ctx context.Context, in Registration) (identity.PersonID, error) {
 	now := s.cfg.Now()
 	person := identity.PersonID(identity.NewID(identity.PrefixPerson, now))
-	raw, err := json.Marshal(sealed(in))
+	box, err := s.seal(ctx, person, in)
 	if err != nil {
 		return "", err
 	}
-	key, err := s.cfg.Keys.DataKey(ctx, string(person))
-	if err != nil {
-		return "", err
-	}
-	box := envelope.Seal(key, raw, envelope.Place("enrolment_person", "profile", string(person)))
 	entry, err := s.cfg.Audit.Prepare(ctx, audit.Entry{Kind: "enrolment.account.registered", Subject: person, Actor: string(person), Object: string(person), Outcome: "registered"})
 	if err != nil {
 		return "", err
 	}
-	doc := in.Document
-	full := s.keyed("full", string(doc.Type), doc.Number, doc.Complement, in.BirthDate.String())
+	full := s.fullKey(in)
 	err = s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
-		var proven int64
-		if err := tx.QueryRow(`SELECT count(*) FROM enrolment_person WHERE doc_full = $1 AND level > 0 AND state <> 'cerrada'`, full).Scan(&proven); err != nil {
+		if err := unproven(tx, full); err != nil {
 			return err
-		}
-		if proven > 0 {
-			return ErrExists
 		}
 		if err := subject.Create(tx, person, subject.Active, now); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(`INSERT INTO enrolment_person (id, state, level, doc_full, doc_login, profile, created_at, changed_at) VALUES ($1, $2, 0, $3, $4, $5, $6, $6)`,
-			string(person), string(Requested), full, s.loginKey(doc.String()), box, db.Micros(now)); err != nil {
+			string(person), string(Requested), full, s.loginKey(in.Document.String()), box, db.Micros(now)); err != nil {
 			return err
 		}
 		_, err := s.cfg.Audit.Append(tx, entry)
@@ -153,6 +143,36 @@ func (s *Service) Register(ctx context.Context, in Registration) (identity.Perso
 		return "", err
 	}
 	return person, nil
+}
+
+// seal closes what a person says of herself under her own key.
+func (s *Service) seal(ctx context.Context, person identity.PersonID, in Registration) ([]byte, error) {
+	raw, err := json.Marshal(sealed(in))
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.cfg.Keys.DataKey(ctx, string(person))
+	if err != nil {
+		return nil, err
+	}
+	return envelope.Seal(key, raw, envelope.Place("enrolment_person", "profile", string(person))), nil
+}
+
+func (s *Service) fullKey(in Registration) []byte {
+	doc := in.Document
+	return s.keyed("full", string(doc.Type), doc.Number, doc.Complement, in.BirthDate.String())
+}
+
+// unproven is ErrExists if somebody has proven to hold the document.
+func unproven(tx *db.Tx, full []byte) error {
+	var proven int64
+	if err := tx.QueryRow(`SELECT count(*) FROM enrolment_person WHERE doc_full = $1 AND level > 0 AND state <> 'cerrada'`, full).Scan(&proven); err != nil {
+		return err
+	}
+	if proven > 0 {
+		return ErrExists
+	}
+	return nil
 }
 
 func (s *Service) loginKey(login string) []byte { return s.keyed("login", login) }

@@ -132,6 +132,15 @@ func (s *Service) cellHash(salt []byte, number int64, code string) []byte {
 	return m.Sum(nil)
 }
 
+// HasCard reports whether a person can enter with password and code card: both
+// are there, and a cell is unused.
+func HasCard(q db.Querier, person identity.PersonID) (bool, error) {
+	var n int64
+	err := q.QueryRow(`SELECT count(*) FROM enrolment_card c JOIN enrolment_password p ON p.person = c.person
+		WHERE c.person = $1 AND c.voided_at IS NULL AND EXISTS (SELECT 1 FROM enrolment_card_cell l WHERE l.card = c.id AND l.used_at IS NULL)`, string(person)).Scan(&n)
+	return n > 0, err
+}
+
 // Challenge asks for one cell of a card.
 type Challenge struct {
 	ID   string

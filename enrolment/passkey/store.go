@@ -156,6 +156,26 @@ func (s *Service) byPerson(ctx context.Context, person identity.PersonID) ([]*st
 	return out, err
 }
 
+// Has reports whether a person ever had a passkey.
+func Has(q db.Querier, person identity.PersonID) (bool, error) {
+	var n int64
+	err := q.QueryRow(`SELECT count(*) FROM enrolment_credential WHERE person = $1`, string(person)).Scan(&n)
+	return n > 0, err
+}
+
+// Usable counts the passkeys with which a person can enter. In a transaction it
+// is made final by [Lock].
+func Usable(q db.Querier, person identity.PersonID) (n int, err error) {
+	err = q.QueryRow(`SELECT count(*) FROM enrolment_credential WHERE person = $1 AND state = 'active'`, string(person)).Scan(&n)
+	return n, err
+}
+
+// Lock keeps other removals of the person's passkeys out until the commit.
+func Lock(tx *db.Tx, person identity.PersonID) error {
+	_, err := tx.Exec(`UPDATE enrolment_handle SET created_at = created_at WHERE person = $1`, string(person))
+	return err
+}
+
 // byCredentialID returns the credential with that id and its owner's handle, or ErrUnknown.
 func (s *Service) byCredentialID(ctx context.Context, id []byte) (*stored, []byte, error) {
 	key, err := s.cfg.Keys.DataKey(ctx, recordOwner)

@@ -64,6 +64,7 @@ type Kind string
 // i18n:use notify.password_set.* i18n:use notify.blocked.*
 // i18n:use notify.unblocked.* i18n:use notify.verified.*
 // i18n:use notify.sign_request.* i18n:use notify.signed.* i18n:use notify.appointed.*
+// i18n:use notify.rejected.*
 const (
 	PasskeyAdded     Kind = "passkey_added"
 	PasskeySuspended Kind = "passkey_suspended"
@@ -73,6 +74,7 @@ const (
 	Blocked          Kind = "blocked"
 	Unblocked        Kind = "unblocked"
 	Verified         Kind = "verified"     // an identity was checked at a counter
+	Rejected         Kind = "rejected"     // what the counter drew up was not approved
 	SignRequest      Kind = "sign_request" // a document waits for the person's signature
 	Signed           Kind = "signed"
 	Appointed        Kind = "appointed"
@@ -80,7 +82,7 @@ const (
 
 // Kinds returns every kind.
 func Kinds() []Kind {
-	return []Kind{PasskeyAdded, PasskeySuspended, PasskeyRevoked, CardIssued, PasswordSet, Blocked, Unblocked, Verified, SignRequest, Signed, Appointed}
+	return []Kind{PasskeyAdded, PasskeySuspended, PasskeyRevoked, CardIssued, PasswordSet, Blocked, Unblocked, Verified, Rejected, SignRequest, Signed, Appointed}
 }
 
 // Notice tells one person of one thing.

@@ -20,6 +20,15 @@ const (
 // [Repeatable] allowed more.
 type Values struct{ m map[string][]string }
 
+// ValuesOf returns parameters with these values, for a page that is shown filled.
+func ValuesOf(m map[string]string) *Values {
+	v := &Values{m: make(map[string][]string, len(m))}
+	for name, value := range m {
+		v.m[name] = []string{value}
+	}
+	return v
+}
+
 // Get returns the value of name, or "".
 func (v *Values) Get(name string) string {
 	if vs := v.m[name]; len(vs) > 0 {

@@ -37,7 +37,7 @@ func (w *walk) keys(b *webtest.Tab) {
 	b.Expect("Cambiar una llave")
 	b.Look("una-llave")
 	b.Fill("#nombre", "Llave de la demostración, renombrada")
-	b.Press(`form[action$="/nombre"] button`)
+	b.Press(`form[action*="/nombre/"] button`)
 	b.Expect("Mis llaves")
 	b.Shows("Llave de la demostración, renombrada")
 	b.Go(w.issuer("/cuenta/llaves/nueva"))

@@ -34,7 +34,8 @@ var kinds = map[string]notify.Kind{
 	"enrolment.account.suspended":       notify.Blocked,
 	"enrolment.act.suspension":          notify.Blocked,
 	"enrolment.account.reactivated":     notify.Unblocked,
-	"enrolment.act.enrolment":           notify.Verified,
+	"enrolment.registration.approved":   notify.Verified,
+	"enrolment.registration.rejected":   notify.Rejected,
 	"enrolment.appointment.approved":    notify.Appointed,
 	"signer.request.signed":             notify.Signed,
 }

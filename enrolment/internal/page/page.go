@@ -60,8 +60,17 @@ type Hidden struct{ Name, Value string }
 // Registration is one question of the registration; what was answered before
 // travels along.
 type Registration struct {
-	Step  int // 1 to 4
+	Step  int    // 1 to 4
+	Path  string // where the form goes
 	Carry []Hidden
+	// Correct says that what was said before is corrected.
+	Correct bool
+}
+
+// Said is what a person said of herself, before she makes her passkey.
+type Said struct {
+	Rows []web.RowView
+	Next string
 }
 
 // Key is a passkey step: a form whose options and finish are below a path.
@@ -76,6 +85,17 @@ type Ready struct {
 	Code    string
 	Expires time.Time
 	HasKey  bool
+	Correct bool // the person may still correct what she said
+	Standing
+}
+
+// Standing is where a person's registration is.
+type Standing struct {
+	Kind         string // info, ok or warn
+	Title, Text  string // keys; none if empty
+	Until        time.Time
+	At           time.Time // of a rejection, with
+	Reason, Note string    // its reason, a key, and what was written to it
 }
 
 // Sign is an act to be signed.
@@ -83,7 +103,7 @@ type Sign struct {
 	Key
 	Rows    []web.RowView
 	Mine    bool     // the person's own signature is missing
-	Others  []string // whose signatures are missing: keys of texts
+	Todo    []string // what is still to be done: keys of texts
 	Done    bool
 	Pending bool   // done, and waits for an approval
 	Next    string // where to go afterwards
@@ -103,6 +123,7 @@ type Counter struct {
 	InHand    []InHand
 	Approve   int // acts that wait for this person
 	Appoint   bool
+	Proposals []Waiting // of this person
 }
 
 // InHand is a ticket in hand.
@@ -124,12 +145,27 @@ type Ticket struct {
 type Waiting struct {
 	Path, Kind, Name string // Kind is a key
 	At               time.Time
+	State            string // a key; only of proposals
 }
 
 // Approval is an act to be approved.
 type Approval struct {
-	Path string
-	Rows []web.RowView
+	Path      string
+	Rows      []web.RowView
+	Enrolment bool // of a person at the counter
+}
+
+// Proposal is an act of one's own that waits, or came to nothing.
+type Proposal struct {
+	Path      string
+	Rows      []web.RowView
+	Waits     bool
+	Withdrawn bool
+	By        string // who rejected it
+	Reason    string // a key
+	Note      string
+	At        time.Time
+	Enrolment bool
 }
 
 // Appoint is the form of an appointment.
@@ -148,8 +184,20 @@ type Holder struct {
 type Passkey struct {
 	ID, Label, State string // State is a key
 	Active, Synced   bool
+	Usable           bool // to enter with
 	Created, Used    time.Time
 }
+
+// Remove asks whether a passkey is to be removed.
+type Remove struct {
+	Passkey
+	Path   string
+	Others int  // passkeys in use that remain
+	Card   bool // a code card remains
+}
+
+// Last says that nothing remains to enter with.
+func (r Remove) Last() bool { return r.Others == 0 && !r.Card }
 
 // Notice is a page of one sentence.
 type Notice struct {
