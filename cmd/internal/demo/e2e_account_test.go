@@ -46,6 +46,24 @@ func (w *walk) keys(b *webtest.Tab) {
 	b.Look("llave-nueva")
 }
 
+// correct corrects one thing of what the person said before she makes her passkey.
+func (w *walk) correct(b *webtest.Tab) {
+	b.Expect("Revise sus datos")
+	b.Shows("Ñusta Isabel", "Huanca", "01/02/1990", "nusta@demo.example", "No lo dio")
+	b.Look("registro-resumen")
+	b.Press(`main a[href="/registro/corregir/2"]`)
+	b.Expect("¿Cómo se llama?")
+	b.Look("registro-corregir")
+	b.Fill("#segundo_apellido", "7")
+	b.Press(submit)
+	b.Wait(".faults")
+	b.Look("registro-corregir-falta", "422")
+	b.Fill("#segundo_apellido", "Choque")
+	b.Press(submit)
+	b.Expect("Revise sus datos")
+	b.Shows("Huanca Choque")
+}
+
 // withdraw takes a permission back: the application must ask again.
 func (w *walk) withdraw(b *webtest.Tab) {
 	b.Go(w.issuer("/cuenta/permisos"))

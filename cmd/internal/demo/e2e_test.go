@@ -101,6 +101,8 @@ func (w *walk) register() (b *webtest.Tab, code string) {
 	b.Look("registro-4")
 	b.Fill("#correo", "nusta@demo.example")
 	b.Press(submit)
+	w.correct(b)
+	b.Press(`main a[href="/registro/llave"]`)
 	b.Expect("Su llave de acceso")
 	b.Wait(key)
 	b.Look("registro-llave")

@@ -94,6 +94,12 @@ func (b *browser) register(ctx context.Context, issuer, ci string) (ticket strin
 			return "", errors.New(b.page.summary())
 		}
 	}
+	if !b.page.has("Revise sus datos") || !b.page.has(newGiven) {
+		return "", errors.New("what she said is not shown to her: " + b.page.summary())
+	}
+	if err := b.get(ctx, issuer+"/registro/llave"); err != nil {
+		return "", err
+	}
 	if err := b.passkey(ctx, "etiqueta", "Mi celular"); err != nil {
 		return "", fmt.Errorf("make the passkey: %w", err)
 	}
