@@ -274,9 +274,21 @@ func narrowed(asked string, granted []string) ([]string, error) {
 	return out, nil
 }
 
+// errSuccessorUsed reports a refresh token that comes again although its
+// successor was used.
+var errSuccessorUsed = errors.New("idp: the successor was used")
+
+// refuseReused ends the whole family of a refresh token that came once too often.
+func (p *Provider) refuseReused(ctx context.Context, c *store.Client, grant *store.Grant) error {
+	if err := p.revokeGrant(ctx, c, grant, "idp.token.refresh-reused"); err != nil {
+		return err
+	}
+	return oauth.Refuse(oauth.InvalidGrant, "the refresh token was used before")
+}
+
 // rotate gives a public client the successor of its refresh token. The first
-// use stores it; within the grace the same successor is given again; later use
-// ends the whole family.
+// use stores it; within the grace the same successor is given again, until it is
+// itself used; any other use ends the whole family.
 func (p *Provider) rotate(ctx context.Context, c *store.Client, value string, row *store.Refresh, grant *store.Grant, t *oauth.Tokens, entry *audit.Prepared) (*oauth.Tokens, error) {
 	now := p.cfg.Now()
 	key := successorKey(value)
@@ -300,22 +312,27 @@ func (p *Provider) rotate(ctx context.Context, c *store.Client, value string, ro
 		}
 	}
 	if now.Sub(row.FirstUsedAt) > refreshGrace {
-		if err := p.revokeGrant(ctx, c, grant, "idp.token.refresh-reused"); err != nil {
-			return nil, err
-		}
-		return nil, oauth.Refuse(oauth.InvalidGrant, "the refresh token was used before")
+		return nil, p.refuseReused(ctx, c, grant)
 	}
 	successor, err := envelope.Open(key, row.Successor, aad)
 	if err != nil {
 		return nil, err
 	}
 	t.RefreshToken, t.Refresh = string(successor), nil
+	next, _ := oauth.RefreshHash(t.RefreshToken)
 	err = p.write(ctx, func(tx *db.Tx) error {
-		if _, _, alive, err := store.RefreshByHash(tx, row.Hash, now); err != nil || !alive {
+		n, _, alive, err := store.RefreshByHash(tx, next, now)
+		switch {
+		case err != nil || !alive:
 			return errors.Join(err, store.ErrSpent)
+		case !n.FirstUsedAt.IsZero():
+			return errSuccessorUsed
 		}
 		return p.storeTokens(tx, t, entry)
 	})
+	if errors.Is(err, errSuccessorUsed) { // whoever has the successor needs its predecessor no more
+		return nil, p.refuseReused(ctx, c, grant)
+	}
 	if errors.Is(err, store.ErrSpent) {
 		return nil, oauth.Refuse(oauth.InvalidGrant, "the refresh token has ended")
 	}
