@@ -19,17 +19,18 @@ const maxStack = 8 << 10
 type root struct {
 	site *Site
 	mux  *http.ServeMux
-	// byFirst says which mux answers for paths under a first segment.
-	byFirst  map[string]*mux
-	fallback *mux
+	// byPath says which mux has a path, byFirst which one answers for paths
+	// under a first segment.
+	byPath, byFirst map[string]*mux
+	fallback        *mux
 }
 
 // Handler joins muxes into the handler of a server. Which one answers is decided
 // by the patterns of net/http, the more specific first; two that conflict panic.
-// Where nothing matches, the first segment of the path decides whose face the
-// refusal has, else the first mux given. Register all routes before.
+// Where nothing matches, the path decides whose face the refusal has, else its
+// first segment, else the first mux given. Register all routes before.
 func (s *Site) Handler(muxes ...Mux) http.Handler {
-	h := &root{site: s, mux: http.NewServeMux(), byFirst: map[string]*mux{}}
+	h := &root{site: s, mux: http.NewServeMux(), byFirst: map[string]*mux{}, byPath: map[string]*mux{}}
 	for _, k := range muxes {
 		m := k.base()
 		if h.fallback == nil {
@@ -38,6 +39,7 @@ func (s *Site) Handler(muxes ...Mux) http.Handler {
 		for _, rt := range m.routes {
 			h.mux.Handle(rt.pattern, m.serve(rt))
 			_, p, _ := strings.Cut(rt.pattern, " ")
+			h.byPath[p] = m
 			if first := firstSegment(p); first != "" {
 				if other := h.byFirst[first]; other == nil {
 					h.byFirst[first] = m
@@ -115,7 +117,10 @@ func (h *root) dispatch(w *recorder, r *http.Request) {
 
 // refuse answers for a request that no route took.
 func (h *root) refuse(w *recorder, r *http.Request, e *Error) {
-	m := h.byFirst[firstSegment(r.URL.Path)]
+	m := h.byPath[r.URL.Path] // another method of a path is refused in the path's own manner
+	if m == nil {
+		m = h.byFirst[firstSegment(r.URL.Path)]
+	}
 	if m == nil {
 		m = h.fallback
 	}
