@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,7 @@ const (
 	adminStatus = "/v1/status"
 	adminCRL    = "/v1/publish-crl"
 	adminLog    = "/v1/publish-log"
+	adminSeal   = "/v1/seal-backup"
 )
 
 // listenAdmin takes the socket. One that a dead process left is removed; one
@@ -107,6 +109,14 @@ func (s *server) adminHandler() http.Handler {
 	mux.HandleFunc("POST "+adminLog, func(w http.ResponseWriter, r *http.Request) {
 		n, err := s.app.Seq.Step(r.Context())
 		answer(w, map[string]int{"placed": n}, err)
+	})
+	mux.HandleFunc("POST "+adminSeal, func(w http.ResponseWriter, r *http.Request) {
+		sum, err := hex.DecodeString(r.FormValue("sha256"))
+		if err != nil || len(sum) != sha256.Size {
+			writeJSON(w, http.StatusBadRequest, map[string]string{"error": "sha256 is malformed"})
+			return
+		}
+		writeJSON(w, http.StatusOK, map[string]string{"seal": sealOf(s.app.Node.KEK(), sum)})
 	})
 	return mux
 }

@@ -22,15 +22,15 @@ import (
 	"oruro.gob.bo/suti/internal/keystore"
 )
 
-// The form of a backup: a folder of these files, the manifest written last.
+// The form of a backup: a folder of these files, and the seal of the manifest.
 const (
 	backupFormat   = "suti/backup/v1"
 	backupManifest = "manifest.json"
 	maxManifest    = 1 << 20 // bytes
 )
 
-// manifest says what a backup holds. It is not signed: who can change a backup
-// can change it too, and the sealed rows and the log protect the content.
+// manifest says what a backup holds. A file beside it, made with the deployment's
+// own key, shows whether it was altered: see backupSeal.
 type manifest struct {
 	Format    string         `json:"format"`
 	Created   time.Time      `json:"created"`
@@ -67,7 +67,8 @@ func (c *cli) newBackupCommand() *cobra.Command {
 		Use: "backup", Short: "Copy the database consistently while the server runs",
 		Long: "Copy the embedded database, consistently and while the server runs, into a new folder with a manifest. The copy\n" +
 			"is opened and checked before the folder gets its name. It holds documents and personal data, sealed: without\n" +
-			"the key file and its passphrase no private key and no sealed datum can be read from it.\n\n" +
+			"the key file and its passphrase no private key and no sealed datum can be read from it. The manifest is sealed with\n" +
+			"the deployment's key, so that a restore notices any alteration; the key file must open, or the server run here.\n\n" +
 			"PostgreSQL is backed up by its own tools; the command then tells which, and looks whether they can do it.\n\n" +
 			"Exit codes: 0 done, 1 failed, 2 used or configured wrongly, 3 not for this database.",
 		Example: "  suti backup --config suti.toml --out backup-1\n  suti backup --config suti.toml --out backup-1 --with-key-file --json",
@@ -159,13 +160,23 @@ func (c *cli) fillBackup(ctx context.Context, cfg *config.Config, d *db.DB, dir 
 		}
 		m.Files = append(m.Files, file)
 	}
-	err = writeWhole(filepath.Join(dir, backupManifest), 0o600, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(m)
-	})
+	raw, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
-		return nil, failedf("", "write the manifest: %w", err)
+		return nil, err
+	}
+	raw = append(raw, '\n')
+	seal, err := c.sealManifest(ctx, cfg, raw)
+	if err != nil {
+		return nil, err
+	}
+	for name, content := range map[string][]byte{backupManifest: raw, backupSeal: []byte(seal)} {
+		err := writeWhole(filepath.Join(dir, name), 0o600, func(w io.Writer) error {
+			_, err := w.Write(content)
+			return err
+		})
+		if err != nil {
+			return nil, failedf("", "write the manifest: %w", err)
+		}
 	}
 	return m, nil
 }
@@ -284,23 +295,23 @@ func sqlitePath(url string) (string, bool) {
 	return path, ok && path != ""
 }
 
-// readManifest reads and checks the manifest of a backup.
-func readManifest(dir string) (*manifest, error) {
-	raw, err := readBounded(filepath.Join(dir, backupManifest), maxManifest)
+// readManifest reads and checks the manifest of a backup; raw is as it stands there.
+func readManifest(dir string) (m *manifest, raw []byte, err error) {
+	raw, err = readBounded(filepath.Join(dir, backupManifest), maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s holds no %s: it is no finished backup", dir, backupManifest)
+		return nil, nil, fmt.Errorf("%s holds no %s: it is no finished backup", dir, backupManifest)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var m manifest
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return nil, fmt.Errorf("%s is malformed: %w", backupManifest, err)
+	m = &manifest{}
+	if err := json.Unmarshal(raw, m); err != nil {
+		return nil, nil, fmt.Errorf("%s is malformed: %w", backupManifest, err)
 	}
 	if m.Format != backupFormat {
-		return nil, fmt.Errorf("the backup is of the form %q, and this program reads %s", printable(m.Format), backupFormat)
+		return nil, nil, fmt.Errorf("the backup is of the form %q, and this program reads %s", printable(m.Format), backupFormat)
 	}
-	return &m, nil
+	return m, raw, nil
 }
 
 // file returns the entry of a name.

@@ -17,6 +17,8 @@ import (
 type restoreFlags struct {
 	config    configFlags
 	key, json bool
+	// unverified takes a backup whose seal cannot be checked.
+	unverified bool
 }
 
 // restoreResult is what "suti restore --json" tells.
@@ -32,8 +34,8 @@ func (c *cli) newRestoreCommand() *cobra.Command {
 	var f restoreFlags
 	cmd := &cobra.Command{
 		Use: "restore DIR", Short: "Put a backup where the configuration says the database is",
-		Long: "Check a backup against its manifest, copy it beside the place of the database, open the copy, and only then give\n" +
-			"it its name. A database or key file that is there is never overwritten.\n\n" +
+		Long: "Check a backup against its manifest, and the manifest against its seal, copy the database beside its place, open\n" +
+			"the copy, and only then give it its name. The seal shows alterations by anybody who does not have the key file. A database or key file that is there is never overwritten.\n\n" +
 			"A backup is an older state: what was erased since is back, and the transparency log is behind what was\n" +
 			"published. The command tells what to do about both.\n\n" +
 			"Exit codes: 0 done, 1 failed, 2 used or configured wrongly, 3 refused: the backup is damaged, or something is there.",
@@ -43,6 +45,7 @@ func (c *cli) newRestoreCommand() *cobra.Command {
 	}
 	f.config.add(cmd)
 	cmd.Flags().BoolVar(&f.key, "with-key-file", false, "restore the key file too")
+	cmd.Flags().BoolVar(&f.unverified, "unverified", false, "restore although nothing shows whether the backup was altered")
 	cmd.Flags().BoolVar(&f.json, "json", false, "write JSON")
 	return cmd
 }
@@ -60,9 +63,16 @@ func (c *cli) restore(ctx context.Context, f restoreFlags, dir string) error {
 	if !ok {
 		return refusedf("PostgreSQL is restored by its own tools: pgbackrest restore, or pg_restore", "the configured database is not a file")
 	}
-	m, err := readManifest(dir)
+	m, raw, err := readManifest(dir)
 	if err != nil {
 		return refusedf("", "%w", err)
+	}
+	if err := c.checkSeal(cfg, dir, raw); err != nil && !(f.unverified && !errors.Is(err, errAltered)) {
+		next := "use another backup, or the key file that belongs to it"
+		if !errors.Is(err, errAltered) {
+			next = "put the key file in its place first; --unverified restores what cannot be checked"
+		}
+		return refusedf(next, "%w", err)
 	}
 	if m.PublicURL != cfg.PublicURL {
 		return refusedf("passkeys and certificates belong to one address for good", "the backup is of %s, and this configuration of %s", printable(m.PublicURL), cfg.PublicURL)
