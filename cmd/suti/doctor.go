@@ -143,6 +143,7 @@ func (d *doctor) examine(ctx context.Context, whole bool) {
 	d.dataFolder()
 	d.tlsFiles()
 	d.cache(ctx)
+	d.senders(ctx)
 	d.database(ctx, whole)
 	d.running(ctx)
 }

@@ -113,6 +113,10 @@ func readyToServe(cfg *config.Config) error {
 			faults = append(faults, config.Fault{Where: key, What: err.Error()})
 		}
 	}
+	_, bad := mailSender(cfg)
+	faults = append(faults, bad...)
+	_, bad = smsSender(cfg, time.Now)
+	faults = append(faults, bad...)
 	if cfg.Listen.TLSCertFile != "" {
 		if _, err := newCertificates(cfg.Listen.TLSCertFile, cfg.Listen.TLSKeyFile); err != nil {
 			faults = append(faults, config.Fault{Where: "listen.tls_cert_file", What: err.Error()})

@@ -128,10 +128,22 @@ func (c *cli) appConfig(cfg *config.Config) (app.Config, error) {
 	if err != nil {
 		return app.Config{}, usagef("", "cache.redis_url_file: %w", err)
 	}
-	return app.Config{
+	mail, faults := mailSender(cfg)
+	sms, more := smsSender(cfg, c.now)
+	if faults = append(faults, more...); len(faults) > 0 {
+		return app.Config{}, usagef("", "%w", faults)
+	}
+	out := app.Config{
 		DataDir: cfg.DataDir, DatabaseURL: url, RedisURL: redis, PublicURL: cfg.PublicURL, PKIURL: cfg.PKIURL, Passphrase: pass, Node: cfg.Node,
 		Organization: cfg.Organization.Name, OrganizationID: cfg.Organization.NIT, ShortName: cfg.Organization.ShortName,
 		Arc: cfg.PolicyArc, InsecureOnlineRoot: cfg.InsecureOnlineRoot,
 		BackchannelHosts: cfg.BackchannelHosts, TrustedProxies: cfg.Listen.TrustedProxies, Now: time.Now,
-	}, nil
+	}
+	if mail != nil {
+		out.Email = mail
+	}
+	if sms != nil {
+		out.SMS = sms
+	}
+	return out, nil
 }

@@ -42,6 +42,7 @@ func (c *Config) check() Faults {
 	k.stores()
 	k.listeners()
 	k.authority()
+	k.senders()
 	return k.faults
 }
 

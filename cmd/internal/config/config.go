@@ -35,6 +35,9 @@ type Config struct {
 	PolicyArc          string
 	InsecureOnlineRoot bool
 
+	Mail Mail
+	SMS  SMS
+
 	BackchannelHosts []string
 	LogLevel         string
 
@@ -103,7 +106,7 @@ func duration(key, def, doc string, field func(*Config) *time.Duration) setting 
 
 // settings is the whole of the configuration, in the order of the documentation.
 func settings() []setting {
-	return []setting{
+	all := []setting{
 		text("public_url", "", "the one public address; its host can never change, because passkeys are bound to it", func(c *Config) *string { return &c.PublicURL }),
 		text("data_dir", "", "this node's own folder", func(c *Config) *string { return &c.DataDir }),
 		text("node", "embedded", "name of this node for good; two nodes on one database must differ", func(c *Config) *string { return &c.Node }),
@@ -129,30 +132,41 @@ func settings() []setting {
 		text("ca.policy_arc", "", "its private enterprise arc, from IANA: 1.3.6.1.4.1.N", func(c *Config) *string { return &c.PolicyArc }),
 		text("ca.pki_url", "", "where certificates say that their status is served; default public_url over http", func(c *Config) *string { return &c.PKIURL }),
 		truth("ca.insecure_online_root", "make and keep the root key in the online key store", func(c *Config) *bool { return &c.InsecureOnlineRoot }),
-		{key: "backchannel.hosts", kind: kindList, doc: "applications' hosts that may be reached on private addresses", set: setHosts, get: getHosts},
-		text("log.level", "info", "debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }),
 	}
+	all = append(all, senderSettings()...)
+	return append(all,
+		setting{key: "backchannel.hosts", kind: kindList, doc: "applications' hosts that may be reached on private addresses", set: setHosts, get: getHosts},
+		text("log.level", "info", "debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }),
+	)
 }
 
-func setProxies(c *Config, v value) error {
-	c.Listen.TrustedProxies = nil
-	for _, s := range v.list {
+func setProxies(c *Config, v value) (err error) {
+	c.Listen.TrustedProxies, err = prefixes(v.list)
+	return err
+}
+
+func getProxies(c *Config) string { return joinedPrefixes(c.Listen.TrustedProxies) }
+
+// prefixes reads networks; an address is the network of itself.
+func prefixes(list []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, s := range list {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
 			a, addrErr := netip.ParseAddr(s)
 			if addrErr != nil {
-				return err
+				return nil, err
 			}
 			p = netip.PrefixFrom(a, a.BitLen())
 		}
-		c.Listen.TrustedProxies = append(c.Listen.TrustedProxies, p)
+		out = append(out, p)
 	}
-	return nil
+	return out, nil
 }
 
-func getProxies(c *Config) string {
+func joinedPrefixes(list []netip.Prefix) string {
 	var out []string
-	for _, p := range c.Listen.TrustedProxies {
+	for _, p := range list {
 		out = append(out, p.String())
 	}
 	return joined(out)

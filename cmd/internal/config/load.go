@@ -132,9 +132,15 @@ func valueOf(k kind, raw string) value {
 		return v
 	case k == kindBool && (raw == "true" || raw == "false"):
 		return value{kind: kindBool, text: raw}
+	case k == kindInt && digits(raw):
+		return value{kind: kindInt, text: raw}
 	default:
 		return value{kind: kindText, text: raw}
 	}
+}
+
+func digits(s string) bool {
+	return s != "" && len(s) < 10 && strings.Trim(s, "0123456789") == ""
 }
 
 // apply sets one key.
