@@ -16,17 +16,19 @@ import (
 func (c *cli) newDemoCommand() *cobra.Command {
 	var data string
 	var port int
-	var verbose bool
+	var https, verbose bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run the whole system on this machine, with invented people",
 		Long: "Runs identity provider, enrolment, certification authority, time-stamping, signing and two sample\n" +
 			"applications in this process, on loopback addresses only, with embedded defaults: nothing to install,\n" +
-			"no question asked. It keeps its data in a folder and finds it again. Nothing in it has legal value.",
-		Example: "  suti demo\n  suti demo --data ./demo-data --port 9000",
+			"no question asked. It keeps its data in a folder and finds it again. Nothing in it has legal value.\n\n" +
+			"With --tls all addresses are https://localhost:…, under a root of the demo's own that a browser must import:\n" +
+			"tls-root.pem in the folder, good for this machine's own names only. A folder stays of the kind it was made.",
+		Example: "  suti demo\n  suti demo --data ./demo-data --port 9000\n  suti demo --tls",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, err := c.demoFolder(data)
+			dir, err := c.demoFolder(data, https)
 			if err != nil {
 				return err
 			}
@@ -34,7 +36,10 @@ func (c *cli) newDemoCommand() *cobra.Command {
 			if verbose {
 				logger = slog.New(slog.NewTextHandler(c.stderr, nil))
 			}
-			i, err := demo.Start(cmd.Context(), demo.Config{Dir: dir, FirstPort: port, Logger: logger})
+			i, err := demo.Start(cmd.Context(), demo.Config{Dir: dir, FirstPort: port, TLS: https, Logger: logger})
+			if errors.Is(err, demo.ErrScheme) {
+				return usagef(otherKind(https), "%s: %w", dir, err)
+			}
 			if err != nil && cmd.Context().Err() != nil {
 				fmt.Fprintln(c.stdout, "Se detuvo antes de estar lista; el próximo inicio la prepara.")
 				return nil
@@ -52,41 +57,59 @@ func (c *cli) newDemoCommand() *cobra.Command {
 			return i.Close()
 		},
 	}
-	cmd.Flags().StringVar(&data, "data", "", "folder of the demo (default: suti-demo in the user's state folder)")
+	cmd.Flags().StringVar(&data, "data", "", "folder of the demo (default: suti-demo, or suti-demo-tls with --tls, in the user's state folder)")
+	cmd.Flags().BoolVar(&https, "tls", false, "serve it over https with a certificate of its own CA (a browser must import the root)")
 	cmd.Flags().IntVar(&port, "port", 8700, "first port to try on the first start")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "log every request to standard error")
 	return cmd
 }
 
-// demoFolder is where the demo keeps its things: --data, or the XDG state folder.
-func (c *cli) demoFolder(data string) (string, error) {
+// otherKind says what to do with a folder of the other kind.
+func otherKind(https bool) string {
+	if https {
+		return "leave out --tls, or name another folder with --data"
+	}
+	return "add --tls, or name another folder with --data"
+}
+
+// demoFolder is where the demo keeps its things: --data, or one in the XDG
+// state folder, of its own for each of http and https.
+func (c *cli) demoFolder(data string, https bool) (string, error) {
 	if data != "" {
 		return filepath.Abs(data)
 	}
+	name := "suti-demo"
+	if https {
+		name += "-tls"
+	}
 	if state := c.getenv("XDG_STATE_HOME"); state != "" {
-		return filepath.Join(state, "suti-demo"), nil
+		return filepath.Join(state, name), nil
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return "", usagef("name a folder with --data", "no home folder: %w", err)
 	}
-	return filepath.Join(home, ".local", "state", "suti-demo"), nil
+	return filepath.Join(home, ".local", "state", name), nil
 }
 
 // welcome says where to go and what to try, in at most twelve lines.
 func (c *cli) welcome(i *demo.Instance, dir string) {
 	citizen, _ := i.Person("ciudadana")
 	official, _ := i.Person("secretario")
-	fmt.Fprintf(c.stdout, `Suti, DEMOSTRACIÓN - SIN VALIDEZ LEGAL
-  Suti:      %s
-  Trámites:  %s        Becas: %s
+	first := ""
+	if i.File.TLSRootPEM != "" {
+		first = fmt.Sprintf("\nAntes: importe en su navegador %s (autoridad para sitios web; solo vale para localhost)", filepath.Join(dir, demo.TLSRootName))
+	}
+	fmt.Fprintf(c.stdout, `Suti, DEMOSTRACIÓN - SIN VALIDEZ LEGAL%[12]s
+  Suti:      %[1]s
+  Trámites:  %[2]s        Becas: %[3]s
 Personas (cédula y clave; los códigos de su tarjeta están en demo.json):
-  %s, ciudadana: %s  %s
-  %s, %s: %s  %s
+  %[4]s, ciudadana: %[5]s  %[6]s
+  %[7]s, %[8]s: %[9]s  %[10]s
 Para probar: 1. regístrese en %[1]s/registro y cree su llave de acceso
              2. entre en Trámites y luego en Becas: un solo ingreso; salga una vez de ambas
              3. pida una firma en %[2]s/firmas, firme como el secretario y compruébela en %[1]s/verificar
 Lo que se habría enviado: %[1]s/demo/correo y %[1]s/demo/sms
 Datos en %[11]s (demo.json dice todo a otros programas). Ctrl-C para detener.
-`, i.File.Issuer, i.Bases[0], i.Bases[1], citizen.Names, citizen.Login, citizen.Password, official.Names, official.Post, official.Login, official.Password, dir)
+`, i.File.Issuer, i.Bases[0], i.Bases[1], citizen.Names, citizen.Login, citizen.Password, official.Names, official.Post, official.Login, official.Password, dir, first)
 }

@@ -33,5 +33,6 @@ func (c *cli) newTourCommand() *cobra.Command {
 	cmd.Flags().StringVar(&t.Out, "out", "tour-out", "folder for what comes out")
 	cmd.Flags().StringVar(&t.DatabaseURL, "db", "", "an empty database, sqlite:PATH or postgres://… (default: embedded)")
 	cmd.Flags().StringVar(&t.RedisURL, "redis", "", "a Redis server (default: in-process)")
+	cmd.Flags().BoolVar(&t.TLS, "tls", false, "take it over https, as suti demo --tls serves it")
 	return cmd
 }

@@ -24,7 +24,9 @@ func (s *Site) baseHeaders(h http.Header) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if s.c.Public.Secure() {
+	// Browsers apply it to all ports: on localhost it would lock out every other
+	// program of the machine that speaks plain http (RFC 6797 §8.3).
+	if s.c.Public.Secure() && !isLocalhost(s.c.Public.Hostname()) {
 		h.Set("Strict-Transport-Security", strictTransport)
 	}
 }

@@ -76,6 +76,20 @@ func assetPath(t *testing.T, g *rig) string {
 	return path
 }
 
+// TestLocalhostIsNotPinned: browsers apply the header to every port of a host.
+func TestLocalhostIsNotPinned(t *testing.T) {
+	t.Parallel()
+	for public, want := range map[string]string{
+		"https://localhost:8700": "", "https://suti.localhost": "", "http://localhost:8700": "",
+		"https://localhost.example.bo": "max-age=63072000; includeSubDomains",
+	} {
+		g := newRig(t, rigOptions{public: public})
+		if got := g.do(t, "GET", "/nada", "").Header().Get("Strict-Transport-Security"); got != want {
+			t.Errorf("%s: got %q, want %q", public, got, want)
+		}
+	}
+}
+
 func TestHeaderSets(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, rigOptions{})

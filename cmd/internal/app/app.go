@@ -146,7 +146,8 @@ func (a *App) openIDP(ctx context.Context) error {
 // openOutbox makes the one worker that carries effects between contexts.
 func (a *App) openOutbox(context.Context) error {
 	client, err := safehttp.New(safehttp.Config{
-		AllowHosts: a.backchannelHosts(), InsecureAllowHTTP: a.Config.Demo, Ports: []uint16{0}, Timeout: 10 * time.Second, MaxResponse: 64 << 10, Now: a.Config.Now,
+		AllowHosts: a.backchannelHosts(), InsecureAllowHTTP: a.Config.Demo && !a.Site.Public().Secure(), TLS: a.Config.BackchannelTLS,
+		Ports: []uint16{0}, Timeout: 10 * time.Second, MaxResponse: 64 << 10, Now: a.Config.Now,
 	})
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -50,10 +51,13 @@ type Config struct {
 	Email, SMS notify.Sender
 	// BackchannelHosts are applications' hosts that may be reached on private addresses.
 	BackchannelHosts []string
-	TrustedProxies   []netip.Prefix
-	Metrics          prometheus.Registerer
-	Logger           *slog.Logger
-	Now              func() time.Time
+	// BackchannelTLS, if set, says whom to trust at applications' addresses,
+	// in place of the system's roots.
+	BackchannelTLS *tls.Config
+	TrustedProxies []netip.Prefix
+	Metrics        prometheus.Registerer
+	Logger         *slog.Logger
+	Now            func() time.Time
 }
 
 func (c *Config) check() error {

@@ -11,9 +11,12 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 
 	"oruro.gob.bo/suti/cmd/internal/demo"
 	"oruro.gob.bo/suti/internal/softauthn"
@@ -34,15 +37,7 @@ type walk struct {
 // it leaves pictures.
 func TestE2E(t *testing.T) {
 	t.Parallel()
-	d, err := demo.Start(t.Context(), demo.Config{Dir: t.TempDir(), FirstPort: 19700, Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	d := walked(t, demo.Config{FirstPort: 19700})
 	b := webtest.Browser(t)
 	for round, width := range []int{360, 1280} {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
@@ -57,6 +52,46 @@ func TestE2E(t *testing.T) {
 			w.withoutScript()
 		})
 	}
+}
+
+// TestE2EOverTLS goes the same way over https, in a browser into which the root
+// was imported. A browser without it sees nothing.
+func TestE2EOverTLS(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := walked(t, demo.Config{Dir: dir, FirstPort: 19750, TLS: true})
+	w := &walk{t: t, demo: d, b: webtest.Browser(t, webtest.Trust(filepath.Join(dir, demo.TLSRootName))), width: 1280}
+	w.attend(w.register())
+	citizen := w.enter()
+	w.sign(w.ask(citizen))
+	w.verify(w.collect(citizen))
+	w.leave(citizen)
+	w.withoutScript()
+
+	ctx, end := chromedp.NewContext(webtest.Browser(t).Context())
+	defer end()
+	if err := chromedp.Run(ctx, chromedp.Navigate(d.File.Issuer)); err == nil || !strings.Contains(err.Error(), "ERR_CERT_AUTHORITY_INVALID") {
+		t.Errorf("without the root: got %v, want ERR_CERT_AUTHORITY_INVALID", err)
+	}
+}
+
+// walked starts a demo that ends with the test.
+func walked(t *testing.T, c demo.Config) *demo.Instance {
+	t.Helper()
+	if c.Dir == "" {
+		c.Dir = t.TempDir()
+	}
+	c.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	d, err := demo.Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
 }
 
 // tab opens a tab with nobody's cookies.

@@ -16,7 +16,8 @@ const FileName = "demo.json"
 // A key of Endpoints is absent until that part exists.
 type File struct {
 	Issuer       string            `json:"issuer"`
-	TrustRootPEM string            `json:"trust_root_pem"`
+	TrustRootPEM string            `json:"trust_root_pem"` // of signatures
+	TLSRootPEM   string            `json:"tls_root_pem,omitempty"`
 	Clients      []Client          `json:"clients"`
 	People       []Person          `json:"people"`
 	Endpoints    map[string]string `json:"endpoints"`
@@ -51,7 +52,8 @@ type Person struct {
 // state is what the demo remembers of itself: where it listens and who is who.
 // It holds secrets and is not meant for others.
 type state struct {
-	Ports  []int             `json:"ports"`  // provider, first and second application
+	Ports  []int             `json:"ports"` // provider, first and second application; over https also status
+	TLS    bool              `json:"tls,omitempty"`
 	Seeded bool              `json:"seeded"` // founding and people are complete
 	People map[string]string `json:"people"` // role word -> person id
 	Keys   map[string]string `json:"keys"`   // client id -> private JWK
@@ -64,12 +66,17 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
+	return replaceFile(path, append(raw, '\n'), 0o600)
+}
+
+// replaceFile writes a file whole or not at all.
+func replaceFile(path string, content []byte, mode fs.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(raw, '\n'))
-	if err = errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close()); err != nil {
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return os.Rename(f.Name(), path)

@@ -36,7 +36,8 @@ func half() []string {
 
 // beginAnew removes what a founding left that did not come to its end. A demo is
 // served, and said to be seeded, only after that end: what goes here was never
-// in anybody's hands. The ports, which are in the state file, stay.
+// in anybody's hands. The ports and the scheme, which are in the state file, and
+// the root for https stay.
 //
 // Without a state file there is nothing to tell an unfinished database from a
 // finished one, and a database given from outside is not ours to empty: both
@@ -60,7 +61,7 @@ func (i *Instance) beginAnew(outside bool) error {
 		return fmt.Errorf("the founding in %s was interrupted: empty the database given, and delete the folder, to begin anew", i.dir)
 	}
 	i.File = File{}
-	i.st = state{Ports: i.st.Ports, People: map[string]string{}, Keys: map[string]string{}}
+	i.st = state{Ports: i.st.Ports, TLS: i.st.TLS, People: map[string]string{}, Keys: map[string]string{}}
 	for _, pattern := range half() {
 		found, err := filepath.Glob(filepath.Join(escaped(i.dir), pattern))
 		if err != nil {

@@ -31,9 +31,16 @@ type Config struct {
 	// FirstPort is tried first for the provider; the applications take the next
 	// ones. Ports that are taken are passed over, and what was found is kept.
 	FirstPort int
-	Logger    *slog.Logger
-	Now       func() time.Time
+	// TLS serves everything but the status of certificates over https, under a
+	// root of the folder's own. A folder is of one kind for ever; see ErrScheme.
+	TLS    bool
+	Logger *slog.Logger
+	Now    func() time.Time
 }
+
+// ErrScheme reports a folder that was made for the other of http and https. Its
+// address stands in every passkey, client and certificate, so it cannot change.
+var ErrScheme = errors.New("a folder keeps the scheme that it was made with")
 
 // Instance is a running demo.
 type Instance struct {
@@ -44,6 +51,8 @@ type Instance struct {
 	dir   string
 	st    state
 
+	tls       *localTLS       // nil over http
+	transport *http.Transport // nil over http
 	lock      *os.File
 	listeners []net.Listener
 	servers   []*web.Server
@@ -83,6 +92,9 @@ func Start(ctx context.Context, c Config) (i *Instance, err error) {
 	if err := readJSON(i.statePath(), &i.st); err != nil {
 		return i, err
 	}
+	if len(i.st.Ports) > 0 && i.st.TLS != c.TLS {
+		return i, fmt.Errorf("%w: this one is %s", ErrScheme, i.address(0))
+	}
 	if !i.st.Seeded {
 		if err := i.beginAnew(c.DatabaseURL != ""); err != nil {
 			return i, err
@@ -91,23 +103,49 @@ func Start(ctx context.Context, c Config) (i *Instance, err error) {
 	if err := readJSON(filepath.Join(c.Dir, FileName), &i.File); err != nil {
 		return i, err
 	}
-	if err := i.listen(c.FirstPort); err != nil {
+	if err := i.listen(c); err != nil {
 		return i, err
 	}
-	issuer := fmt.Sprintf("http://localhost:%d", i.st.Ports[0])
-	i.Bases = [2]string{fmt.Sprintf("http://localhost:%d", i.st.Ports[1]), fmt.Sprintf("http://localhost:%d", i.st.Ports[2])}
-	i.App, err = app.New(ctx, app.Config{
-		DataDir: c.Dir, DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, PublicURL: issuer, RenderCache: renderCache(), Demo: true, Logger: c.Logger, Now: c.Now,
-	})
-	if err != nil {
-		return i, err
+	ac := app.Config{
+		DataDir: c.Dir, DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, PublicURL: i.address(0), RenderCache: renderCache(), Demo: true, Logger: c.Logger, Now: c.Now,
 	}
-	if !i.st.Seeded {
-		if err := i.populate(ctx); err != nil {
+	if c.TLS {
+		if err := i.openTransport(c); err != nil {
 			return i, err
 		}
+		ac.PKIURL, ac.BackchannelTLS = i.address(3), i.tls.client()
+	}
+	i.Bases = [2]string{i.address(1), i.address(2)}
+	if i.App, err = app.New(ctx, ac); err != nil {
+		return i, err
+	}
+	if err := i.prepare(ctx); err != nil {
+		return i, err
 	}
 	return i, i.serve(ctx, c)
+}
+
+// address returns where the nth listener is reached. Certificates name the last
+// one, for their status, which must be readable without TLS (RFC 5280 §8).
+func (i *Instance) address(n int) string {
+	scheme := "http"
+	if i.st.TLS && n < 3 {
+		scheme = "https"
+	}
+	return fmt.Sprintf("%s://localhost:%d", scheme, i.st.Ports[n])
+}
+
+// prepare makes people and clients at first. Later only the root for https can
+// be another one than demo.json has.
+func (i *Instance) prepare(ctx context.Context) error {
+	if !i.st.Seeded {
+		return i.populate(ctx)
+	}
+	if root := i.tls.rootPEM(); i.File.TLSRootPEM != root {
+		i.File.TLSRootPEM = root
+		return writeJSON(filepath.Join(i.dir, FileName), &i.File)
+	}
+	return nil
 }
 
 // renderCache is this user's own folder for the compiled page drawer, which is
@@ -120,21 +158,29 @@ func renderCache() string {
 	return filepath.Join(dir, "suti", "render")
 }
 
-// listen takes the ports of the last time, or three free ones from first on,
-// on loopback only.
-func (i *Instance) listen(first int) error {
-	if len(i.st.Ports) == 3 {
-		for _, p := range i.st.Ports {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
-			if err != nil {
-				return fmt.Errorf("port %d, where this demo has always been, is taken: stop what holds it, or use another --data folder: %w", p, err)
-			}
-			i.listeners = append(i.listeners, l)
+// listen takes the ports of the last time, or free ones from the first on, on
+// loopback only.
+func (i *Instance) listen(c Config) error {
+	want := 3
+	if c.TLS {
+		want = 4
+	}
+	if n := len(i.st.Ports); n != 0 && n != want {
+		return fmt.Errorf("%s names %d ports, which the demo did not write; delete the folder to begin anew", i.statePath(), n)
+	}
+	for _, p := range i.st.Ports {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+		if err != nil {
+			return fmt.Errorf("port %d, where this demo has always been, is taken: stop what holds it, or use another --data folder: %w", p, err)
 		}
+		i.listeners = append(i.listeners, l)
+	}
+	if len(i.listeners) > 0 {
 		return nil
 	}
-	for p := first; len(i.listeners) < 3; p++ {
-		if p > 65535 || p > first+1000 {
+	i.st.TLS = c.TLS
+	for p := c.FirstPort; len(i.listeners) < want; p++ {
+		if p > 65535 || p > c.FirstPort+1000 {
 			return errors.New("no free ports on the loopback address")
 		}
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
@@ -209,13 +255,13 @@ func (i *Instance) describe(ctx context.Context, s *seeder, p invented) (Person,
 
 // endpoints fills in what outside programs may call.
 func (i *Instance) endpoints() {
-	issuer := i.App.Config.PublicURL
-	i.File.Issuer, i.File.TrustRootPEM = issuer, ""
+	issuer, pki := i.App.Config.PublicURL, i.App.Config.PKIURL
+	i.File.Issuer, i.File.TrustRootPEM, i.File.TLSRootPEM = issuer, "", i.tls.rootPEM()
 	for _, root := range i.App.CA.Roots() {
 		i.File.TrustRootPEM += string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}))
 	}
 	i.File.Endpoints = map[string]string{
-		"ocsp": issuer + "/pki/ocsp", "tsa": issuer + "/pki/tsa", "crl": issuer + "/pki/crl", "ca_certificates": issuer + "/pki/ca",
+		"ocsp": pki + "/pki/ocsp", "tsa": pki + "/pki/tsa", "crl": pki + "/pki/crl", "ca_certificates": pki + "/pki/ca",
 		"api": issuer + "/api/v1", "log": issuer + "/log", "verify": issuer + "/verificar",
 	}
 }
@@ -232,6 +278,11 @@ func (i *Instance) serve(ctx context.Context, c Config) error {
 	})
 	if err := i.open(0, i.App.Handler(), c); err != nil {
 		return err
+	}
+	if i.tls != nil {
+		if err := i.open(3, i.App.CA.Handler(), c); err != nil {
+			return err
+		}
 	}
 	for n, make := range []func(context.Context, sample.Config) (http.Handler, error){sample.NewTramites, sample.NewBecas} {
 		sc, err := i.sample(n, c)
@@ -251,7 +302,11 @@ func (i *Instance) serve(ctx context.Context, c Config) error {
 
 // open serves a handler on the nth listener.
 func (i *Instance) open(n int, h http.Handler, c Config) error {
-	s, err := web.NewServer(web.ServerConfig{Handler: h, Logger: c.Logger})
+	sc := web.ServerConfig{Handler: h, Logger: c.Logger}
+	if i.tls != nil && n < 3 {
+		sc.TLS = i.tls.server()
+	}
+	s, err := web.NewServer(sc)
 	if err != nil {
 		return err
 	}
@@ -278,7 +333,8 @@ func (i *Instance) sample(n int, c Config) (sample.Config, error) {
 	return sample.Config{
 		Issuer: i.File.Issuer, ClientID: id, Key: key, BaseURL: i.Bases[n], Title: names[n], Institution: institutions[n],
 		OtherTitle: names[1-n], OtherURL: i.Bases[1-n], File: filepath.Join(i.dir, id+".json"), Logger: c.Logger, Now: c.Now,
-		Signers: []sample.Signer{{Label: official.Names + ", " + official.Post, Number: official.Login, Appointment: i.ID("nombramiento")}},
+		HTTPClient: i.client(),
+		Signers:    []sample.Signer{{Label: official.Names + ", " + official.Post, Number: official.Login, Appointment: i.ID("nombramiento")}},
 	}, nil
 }
 
@@ -309,6 +365,9 @@ func (i *Instance) Close() error {
 		i.cancel()
 	}
 	i.wg.Wait()
+	if i.transport != nil {
+		i.transport.CloseIdleConnections()
+	}
 	for _, l := range i.listeners { // those that a server held are closed already
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)

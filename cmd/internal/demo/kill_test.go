@@ -105,21 +105,21 @@ func TestKillDuringFounding(t *testing.T) {
 					break
 				}
 			}
-			founded(t, dir, 19910+10*n)
+			founded(t, demo.Config{Dir: dir, FirstPort: 19910 + 10*n})
 		})
 	}
 }
 
 // founded starts the demo twice, checks that it is whole, and that the second
 // start, and a first one after a finished founding, change nothing.
-func founded(t *testing.T, dir string, port int) {
+func founded(t *testing.T, c demo.Config) {
 	t.Helper()
-	ctx := t.Context()
+	ctx, dir := t.Context(), c.Dir
 	before, err := os.ReadFile(filepath.Join(dir, "demo.state.json"))
 	finished := err == nil && bytes.Contains(before, []byte(`"seeded": true`))
 	known, _ := os.ReadFile(filepath.Join(dir, demo.FileName))
 	for range 2 {
-		i, err := demo.Start(ctx, demo.Config{Dir: dir, FirstPort: port})
+		i, err := demo.Start(ctx, c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,6 +166,9 @@ func whole(t *testing.T, i *demo.Instance) {
 	if err := i.App.DB.QueryRow(ctx, "SELECT COUNT(person) FROM subject").Scan(&people); err != nil || people != 5 {
 		t.Errorf("%d people in the database, %v", people, err)
 	}
+	if strings.HasPrefix(i.File.Issuer, "https:") != (i.File.TLSRootPEM != "") {
+		t.Errorf("%s with the root %q", i.File.Issuer, i.File.TLSRootPEM)
+	}
 	if _, err := i.App.Enrolment.Genesis(ctx); err != nil {
 		t.Errorf("founding act: %v", err)
 	}
@@ -177,22 +180,28 @@ func whole(t *testing.T, i *demo.Instance) {
 	}
 }
 
-// TestInterruptDuringFounding is the same by Ctrl-C, which ends the context.
+// TestInterruptDuringFounding is the same by Ctrl-C, which ends the context,
+// over http and over https.
 func TestInterruptDuringFounding(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	for range 3 {
-		ctx, cancel := context.WithTimeout(t.Context(), rand.N(time.Second))
-		i, err := demo.Start(ctx, demo.Config{Dir: dir, FirstPort: 19800})
-		cancel()
-		if err == nil {
-			if err := i.Close(); err != nil {
-				t.Fatal(err)
+	for _, c := range []demo.Config{{FirstPort: 19800}, {FirstPort: 19780, TLS: true}} {
+		t.Run(fmt.Sprintf("TLS %v", c.TLS), func(t *testing.T) {
+			t.Parallel()
+			c.Dir = t.TempDir()
+			for range 3 {
+				ctx, cancel := context.WithTimeout(t.Context(), rand.N(time.Second))
+				i, err := demo.Start(ctx, c)
+				cancel()
+				if err == nil {
+					if err := i.Close(); err != nil {
+						t.Fatal(err)
+					}
+					break
+				}
 			}
-			break
-		}
+			founded(t, c)
+		})
 	}
-	founded(t, dir, 19800)
 }
 
 // TestFolderOfAnother refuses what must not be emptied, and a second process.

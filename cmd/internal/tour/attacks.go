@@ -157,7 +157,7 @@ func (t *Tour) revoked(ctx context.Context) (string, error) {
 func (t *Tour) forged(ctx context.Context) (string, error) {
 	bad := bytes.Clone(t.signing.signed)
 	bad[len(t.pdf)/3] ^= 1
-	b := newBrowser(nil)
+	b := newBrowser(nil, t.demo.Transport())
 	if err := t.ask(ctx, b, bad, "No es el documento registrado"); err != nil {
 		return "", err
 	}

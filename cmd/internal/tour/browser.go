@@ -46,8 +46,9 @@ type form struct {
 	page   *page
 }
 
-func newBrowser(key *softauthn.Authenticator) *browser {
-	return &browser{key: key, http: &http.Client{Jar: web.NewLocalJar()}}
+// newBrowser opens a browser with nobody's cookies that reaches the demo by via.
+func newBrowser(key *softauthn.Authenticator, via http.RoundTripper) *browser {
+	return &browser{key: key, http: &http.Client{Jar: web.NewLocalJar(), Transport: via}}
 }
 
 // get opens an address, following redirects as a browser does.

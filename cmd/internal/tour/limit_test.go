@@ -16,7 +16,7 @@ func TestLimitsWithoutSharedCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	b, guesses := newBrowser(nil), 0
+	b, guesses := newBrowser(nil, d.Transport()), 0
 	for ; guesses < 50; guesses++ {
 		if err := b.get(t.Context(), d.File.Issuer+"/registro/confirmar"); err != nil {
 			t.Fatal(err)

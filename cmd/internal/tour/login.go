@@ -209,7 +209,7 @@ func (t *Tour) call(ctx context.Context, id, path string, form url.Values) (int,
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.SetBasicAuth(url.QueryEscape(c.ClientID), url.QueryEscape(c.ClientSecret))
-	res, err := http.DefaultClient.Do(req)
+	res, err := t.http().Do(req)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -44,7 +44,7 @@ func (t *Tour) people(ctx context.Context) {
 	})
 	var ticket, waiting, confirm string
 	t.step("una ciudadana se registra y crea su llave de acceso", func() (string, error) {
-		t.citizen = newBrowser(softauthn.New(softauthn.Config{Behaviour: &softauthn.Behaviour{UP: true, UV: true, Attestation: "none"}}))
+		t.citizen = newBrowser(softauthn.New(softauthn.Config{Behaviour: &softauthn.Behaviour{UP: true, UV: true, Attestation: "none"}}), t.demo.Transport())
 		var err error
 		ticket, err = t.citizen.register(ctx, t.demo.File.Issuer, t.ci())
 		return "código de ventanilla " + ticket, err

@@ -33,7 +33,7 @@ func (t *Tour) service(ctx context.Context) (sdk.Signing, error) {
 	if err != nil {
 		return sdk.Signing{}, err
 	}
-	app, err := sdk.New(ctx, sdk.Config{Issuer: t.demo.File.Issuer, ClientID: c.ClientID, Key: key, KeyID: kid, BaseURL: t.demo.Bases[0], Now: t.cfg.Now})
+	app, err := sdk.New(ctx, sdk.Config{Issuer: t.demo.File.Issuer, ClientID: c.ClientID, Key: key, KeyID: kid, BaseURL: t.demo.Bases[0], HTTPClient: t.http(), Now: t.cfg.Now})
 	if err != nil {
 		return sdk.Signing{}, err
 	}

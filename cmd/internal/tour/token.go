@@ -21,7 +21,7 @@ func (t *Tour) fetch(ctx context.Context, address string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := t.http().Do(req)
 	if err != nil {
 		return nil, err
 	}

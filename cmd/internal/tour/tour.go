@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,8 @@ type Config struct {
 	Keep string
 	// FirstPort is tried first; see demo.Config.
 	FirstPort int
+	// TLS takes it over https; see demo.Config.
+	TLS bool
 	// Round, from 0 to 99, tells several tours of one instance apart.
 	Round int
 	// Started, if set, is called when the system runs, and After with each step
@@ -91,7 +94,7 @@ func Run(ctx context.Context, c Config) ([]Step, error) {
 	}
 	begin := time.Now()
 	var err error
-	t.demo, err = demo.Start(ctx, demo.Config{Dir: dir, DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, FirstPort: c.FirstPort, Logger: c.Logger, Now: c.Now})
+	t.demo, err = demo.Start(ctx, demo.Config{Dir: dir, DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, FirstPort: c.FirstPort, TLS: c.TLS, Logger: c.Logger, Now: c.Now})
 	if err != nil {
 		return nil, fmt.Errorf("start the system: %w", err)
 	}
@@ -203,5 +206,8 @@ func (t *Tour) open(word string) (*browser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newBrowser(key), nil
+	return newBrowser(key, t.demo.Transport()), nil
 }
+
+// http calls what the tour reads as a program.
+func (t *Tour) http() *http.Client { return &http.Client{Transport: t.demo.Transport()} }

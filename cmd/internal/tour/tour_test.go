@@ -39,6 +39,13 @@ func TestTourEmbedded(t *testing.T) {
 	take(t, tour.Config{})
 }
 
+// TestTourOverTLS takes it over https, the applications, the SDK and the notices
+// of logout included. Nobody there trusts anything but the demo's root for it.
+func TestTourOverTLS(t *testing.T) {
+	t.Parallel()
+	take(t, tour.Config{TLS: true, FirstPort: 18650})
+}
+
 // TestTourOnServers takes the tour on PostgreSQL and Redis.
 func TestTourOnServers(t *testing.T) {
 	t.Parallel()

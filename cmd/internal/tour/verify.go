@@ -58,7 +58,7 @@ func (t *Tour) verify(ctx context.Context) {
 	})
 	t.step("evidencia completa, sin conexión", func() (string, error) { return t.checkEvidence(ctx) })
 	t.step("la página pública reconoce el archivo", func() (string, error) {
-		b := newBrowser(nil)
+		b := newBrowser(nil, t.demo.Transport())
 		return "es el documento registrado", t.ask(ctx, b, t.signing.signed, "Es el documento registrado")
 	})
 }

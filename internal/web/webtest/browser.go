@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -48,8 +49,33 @@ func missing(t testing.TB, what string) {
 	t.Skip(what)
 }
 
+// BrowserOption changes how a browser is started.
+type BrowserOption func(t testing.TB) chromedp.ExecAllocatorOption
+
+// Trust imports a root, a PEM file, as a person would: into the certificate
+// store of the account, which the browser finds by the home folder.
+func Trust(root string) BrowserOption {
+	return func(t testing.TB) chromedp.ExecAllocatorOption {
+		t.Helper()
+		if _, err := exec.LookPath("certutil"); err != nil {
+			missing(t, "no certutil: install libnss3-tools")
+		}
+		home := t.TempDir()
+		store := filepath.Join(home, ".pki", "nssdb")
+		if err := os.MkdirAll(store, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"-N", "--empty-password"}, {"-A", "-n", "root", "-t", "C,,", "-i", root}} {
+			if out, err := exec.CommandContext(t.Context(), "certutil", append(args, "-d", "sql:"+store)...).CombinedOutput(); err != nil {
+				t.Fatalf("certutil: %v: %s", err, out)
+			}
+		}
+		return chromedp.Env("HOME=" + home)
+	}
+}
+
 // Browser starts a browser that ends with the test.
-func Browser(t testing.TB) *Chrome {
+func Browser(t testing.TB, more ...BrowserOption) *Chrome {
 	t.Helper()
 	path := os.Getenv(EnvChromium)
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -72,6 +98,9 @@ func Browser(t testing.TB) *Chrome {
 	for _, flag := range []string{"disable-quic", "disable-background-networking", "disable-component-update",
 		"disable-sync", "disable-extensions", "disable-dev-shm-usage", "hide-scrollbars", "mute-audio"} {
 		opts = append(opts, chromedp.Flag(flag, true))
+	}
+	for _, o := range more {
+		opts = append(opts, o(t))
 	}
 	alloc, endAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, end := chromedp.NewContext(alloc)
