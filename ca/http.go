@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"io"
 	"mime"
@@ -17,11 +18,13 @@ import (
 
 	"oruro.gob.bo/suti/ca/internal/der"
 	"oruro.gob.bo/suti/ca/internal/store"
+	"oruro.gob.bo/suti/ca/profile"
 )
 
-// Media types of RFC 2585 §4 and RFC 6960 appendix C.
+// Media types of RFC 2585 §4, RFC 6960 appendix C and RFC 8555 §9.1.
 const (
 	typeCertificate  = "application/pkix-cert"
+	typeChain        = "application/pem-certificate-chain"
 	typeCRL          = "application/pkix-crl"
 	typeOCSPRequest  = "application/ocsp-request"
 	typeOCSPResponse = "application/ocsp-response"
@@ -32,7 +35,9 @@ const (
 const sharedAge = 30 * time.Second
 
 // Handler serves /pki/ca/NAME.cer, /pki/crl/NAME.crl, /pki/ocsp (GET and POST)
-// and /pki/tsa. It reads the path as sent: an OCSP request in base64 may hold
+// and /pki/tsa. Who knows no name finds at /pki/ca all certificates of
+// authorities as PEM, the one that issues to people first and roots last, and at
+// /pki/crl the newest list of the authority that issues to people. It reads the path as sent: an OCSP request in base64 may hold
 // "//", so it MUST be reached before a ServeMux cleans the path.
 func (c *CA) Handler() http.Handler { return http.HandlerFunc(c.serve) }
 
@@ -45,8 +50,15 @@ func (c *CA) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	switch kind, rest, _ := strings.Cut(path, "/"); kind {
 	case "ca":
+		if path == kind {
+			c.serveAuthorities(w, r)
+			return
+		}
 		c.serveCertificate(w, r, rest)
 	case "crl":
+		if path == kind {
+			rest = c.peopleSlug() + ".crl"
+		}
 		c.serveCRL(w, r, rest)
 	case "ocsp":
 		c.serveOCSP(w, r, rest)
@@ -83,6 +95,39 @@ func (c *CA) serveCertificate(w http.ResponseWriter, r *http.Request, name strin
 	w.Header().Set("Content-Type", typeCertificate)
 	w.Header().Set("Cache-Control", "public, max-age=86400")
 	http.ServeContent(w, r, "", a.Cert.NotBefore, bytes.NewReader(a.Cert.Raw))
+}
+
+// serveAuthorities serves all certificates of authorities in one file.
+func (c *CA) serveAuthorities(w http.ResponseWriter, r *http.Request) {
+	if !readOnly(w, r) {
+		return
+	}
+	var out bytes.Buffer
+	for _, k := range []profile.Kind{profile.Firma, profile.Servicios, profile.Root} {
+		for _, a := range c.authorities.All() {
+			if a.Kind == k {
+				_ = pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: a.Cert.Raw}) // a buffer takes everything
+			}
+		}
+	}
+	h := w.Header()
+	h.Set("Content-Type", typeChain)
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(sharedAge.Seconds())))
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(out.Bytes()))
+}
+
+// peopleSlug names the authority that issues people's certificates now, or the
+// newest that did; "" where there is none.
+func (c *CA) peopleSlug() string {
+	if a, err := c.authorities.Issuing(profile.Firma, c.cfg.Now()); err == nil {
+		return a.Slug
+	}
+	for _, a := range c.authorities.All() {
+		if a.Kind == profile.Firma {
+			return a.Slug
+		}
+	}
+	return ""
 }
 
 func (c *CA) serveCRL(w http.ResponseWriter, r *http.Request, name string) {

@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"io"
 	"math/big"
@@ -103,6 +104,51 @@ func TestOCSPByGET(t *testing.T) {
 				t.Errorf("%s, %s: %+v, headers %v", what, name, got, resp.Header)
 			}
 		}
+	}
+}
+
+// Who knows no name of an authority finds the list and the certificates.
+func TestUnnamedListAndCertificates(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, dbtest.Open(t, db.SQLite, lines()))
+	c := w.citizen(t, w.person(t))
+	code, h, body := w.get(t, "/pki/crl")
+	if code != http.StatusOK || h.Get("Content-Type") != "application/pkix-crl" {
+		t.Fatalf("list: got %d, %v", code, h)
+	}
+	list, err := x509.ParseRevocationList(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := list.CheckSignatureFrom(parse(t, c.Path[0])); err != nil {
+		t.Errorf("list: %v", err)
+	}
+	code, h, body = w.get(t, "/pki/ca")
+	if code != http.StatusOK || h.Get("Content-Type") != "application/pem-certificate-chain" {
+		t.Fatalf("certificates: got %d, %v", code, h)
+	}
+	var got [][]byte
+	for block, rest := pem.Decode(body); block != nil; block, rest = pem.Decode(rest) {
+		got = append(got, block.Bytes)
+	}
+	if len(got) < 2 || !bytes.Equal(got[0], c.Path[0]) || !bytes.Equal(got[len(got)-1], w.Roots()[0].Raw) {
+		t.Errorf("certificates: got %d, want the issuer first and the root last", len(got))
+	}
+	for _, path := range []string{"/pki/crl/", "/pki/ca/", "/pki/crl/x.crl"} {
+		if code, _, _ := w.get(t, path); code != http.StatusNotFound {
+			t.Errorf("%s: got %d, want 404", path, code)
+		}
+	}
+}
+
+// No responder speaks for the root, so that no retry would help.
+func TestOCSPOfAnAuthority(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, dbtest.Open(t, db.SQLite, lines()))
+	issuing := parse(t, w.citizen(t, w.person(t)).Path[0])
+	_, _, body := w.post(t, "application/ocsp-request", ocspRequest(t, issuing.SerialNumber, w.Roots()[0], crypto.SHA1))
+	if _, err := ocsp.ParseResponse(body, nil); !errors.Is(err, ocsp.ResponseError{Status: ocsp.Unauthorized}) {
+		t.Errorf("got %v, want unauthorized", err)
 	}
 }
 

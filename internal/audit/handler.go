@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -27,6 +28,7 @@ var errNoResource = errors.New("audit: no such resource")
 
 // Handler serves the logs as C2SP tlog-tiles, without authentication:
 //
+//	/log, /log/                         what is here, in plain text
 //	/log/checkpoint                     the current log's last checkpoint
 //	/log/tile/<L>/<N>[.p/<W>]           hash tiles
 //	/log/tile/entries/<N>[.p/<W>]       entry bundles
@@ -45,6 +47,9 @@ func (l *Log) Handler(report func(*http.Request, error)) http.Handler {
 			return
 		}
 		path, ok := strings.CutPrefix(r.URL.Path, "/log/")
+		if r.URL.Path == "/log" {
+			path, ok = "", true
+		}
 		if !ok || len(path) > maxLogPath {
 			http.Error(w, "not found", http.StatusNotFound)
 			return
@@ -96,13 +101,13 @@ func (l *Log) resource(ctx context.Context, path string) (*resource, error) {
 	number := int64(0) // the current log
 	if first, rest, ok := strings.Cut(path, "/"); ok && first != "tile" {
 		n, err := strconv.ParseUint(first, 10, 31)
-		if err != nil || n == 0 || strconv.FormatUint(n, 10) != first {
+		if err != nil || n == 0 || rest == "" || strconv.FormatUint(n, 10) != first {
 			return nil, errNoResource
 		}
 		number, path = int64(n), rest
 	}
 	var tile logverify.Tile
-	if path != logverify.CheckpointPath {
+	if path != logverify.CheckpointPath && path != "" {
 		var err error
 		if tile, err = logverify.ParseTilePath(path); err != nil {
 			return nil, errNoResource
@@ -133,6 +138,9 @@ func headByNumber(q db.Querier, number int64) (head, error) {
 }
 
 func readResource(q db.Querier, h head, path string, t logverify.Tile) (*resource, error) {
+	if path == "" {
+		return &resource{"text/plain; charset=utf-8", cacheNever, describe(h)}, nil
+	}
 	if h.Signed < 0 {
 		return nil, ErrPending
 	}
@@ -151,6 +159,13 @@ func readResource(q db.Querier, h head, path string, t logverify.Tile) (*resourc
 		body, err = readTile(q, h.Number, t)
 	}
 	return &resource{"application/octet-stream", cacheForever, body}, err
+}
+
+// describe says what a log is and where its parts are.
+func describe(h head) []byte {
+	return fmt.Appendf(nil, "origin: %s\nverifier key: %s\nsize: %d\nlog: %d\n\ncheckpoint: /log/checkpoint\ntiles: /log/tile/<L>/<N>[.p/<W>]\n"+
+		"entries: /log/tile/entries/<N>[.p/<W>]\nany log by its number: /log/<number>/checkpoint, /log/<number>/tile/...\n"+
+		"format: https://c2sp.org/tlog-tiles\n", h.Origin, h.VKey, max(0, h.Signed), h.Number)
 }
 
 // readTile returns the bytes of a hash tile at its width.

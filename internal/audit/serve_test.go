@@ -220,7 +220,7 @@ func TestHandler(t *testing.T) {
 			}
 		}
 		for _, path := range []string{
-			"/", "/log", "/log/", "/log/checkpoint/", "/log/0/checkpoint", "/log/2/checkpoint", "/log/01/checkpoint", "/log/1/", "/log/1",
+			"/", "/log/checkpoint/", "/log/0/checkpoint", "/log/2/checkpoint", "/log/01/checkpoint", "/log/1/", "/log/1",
 			"/log/x/checkpoint", "/log/-1/checkpoint", "/log/tile/0/001", "/log/tile/0/001.p/45", "/log/tile/0/002.p/1", "/log/tile/1/000",
 			"/log/tile/2/000.p/1", "/log/tile/1/000.p/2", "/log/tile/entries/001", "/log/tile/entries/001.p/45", "/log/tile/data/000",
 			"/log/99999999999999999999/checkpoint", "/log/1/1/checkpoint", "/log/" + strings.Repeat("x", 5000), "/log/tile/0/x281/x474/x976/x710/656",
@@ -239,6 +239,26 @@ func TestHandler(t *testing.T) {
 		h.exec(1, `DELETE FROM audit_entry WHERE leaf_index = 2`)
 		if resp := get("GET", "/log/tile/entries/000"); resp.StatusCode != 500 || !errors.Is(<-disconnected, audit.ErrCorrupt) {
 			t.Errorf("bundle with a removed row: status %d, want 500 and a report", resp.StatusCode)
+		}
+	})
+}
+
+func TestHandlerTellsWhatIsHere(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h *harness) {
+		h.appendN(3)
+		h.step(3)
+		for _, path := range []string{"/log", "/log/"} {
+			w := httptest.NewRecorder()
+			h.log.Handler(nil).ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+			if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/plain; charset=utf-8" {
+				t.Fatalf("%s: got %d, %v", path, w.Code, w.Header())
+			}
+			for _, want := range []string{"origin: " + h.cfg.Origin + "\n", "verifier key: " + h.seq.VerifierKey() + "\n", "size: 3\n", "/log/checkpoint\n", "/log/tile/"} {
+				if !strings.Contains(w.Body.String(), want) {
+					t.Errorf("%s: no %q in %s", path, want, w.Body)
+				}
+			}
 		}
 	})
 }

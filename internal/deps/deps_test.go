@@ -12,9 +12,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/modfile"
 )
 
 const (
@@ -236,5 +239,33 @@ func TestMigrationsRules(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Every module that ours requires by itself has a line that says what for.
+func TestEveryDependencyIsDocumented(t *testing.T) {
+	t.Parallel()
+	read := func(path ...string) string {
+		raw, err := os.ReadFile(filepath.Join(append([]string{root(t)}, path...)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	mod, err := modfile.Parse("go.mod", []byte(read("go.mod")), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := regexp.MustCompile("[\\s,:]").Split(read("docs", "dependencies.md"), -1)
+	direct := map[string]bool{}
+	for _, r := range mod.Require {
+		if direct[r.Mod.Path] = !r.Indirect; !r.Indirect && !slices.Contains(doc, r.Mod.Path) {
+			t.Errorf("docs/dependencies.md has no line about %s", r.Mod.Path)
+		}
+	}
+	for _, word := range doc {
+		if strings.Count(word, "/") > 1 && strings.HasPrefix(word, "github.com/") && !direct[word] {
+			t.Errorf("docs/dependencies.md tells of %s, which is not required directly", word)
+		}
 	}
 }

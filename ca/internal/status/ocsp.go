@@ -105,7 +105,11 @@ func (r *Responder) Answer(ctx context.Context, request []byte) Answer {
 		singles = append(singles, single)
 	}
 	out, next, err := r.sign(ctx, a, singles, req.Nonce, now)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNoResponder) && a.Kind == profile.Root:
+		// Nobody speaks for a root, now or later: its list tells (RFC 5019 §2.2.3).
+		return failure(der.OCSPUnauthorized)
+	case err != nil:
 		return failure(der.OCSPTryLater)
 	}
 	return Answer{DER: out, Signed: true, Cacheable: !req.NonceSent, ThisUpdate: now, NextUpdate: next}

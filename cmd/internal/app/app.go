@@ -210,7 +210,7 @@ func (a *App) Handler() http.Handler {
 			switch {
 			case strings.HasPrefix(r.URL.Path, "/pki/"):
 				pki.ServeHTTP(w, r)
-			case strings.HasPrefix(r.URL.Path, "/log/"):
+			case r.URL.Path == "/log", strings.HasPrefix(r.URL.Path, "/log/"):
 				log.ServeHTTP(w, r)
 			default:
 				site.ServeHTTP(w, r)

@@ -45,8 +45,8 @@ type Person struct {
 	Names       string            `json:"names"`
 	Level       string            `json:"level"`
 	Roles       []string          `json:"roles"`
-	Institution string            `json:"institution,omitempty"`
-	Post        string            `json:"post,omitempty"`
+	Institution string            `json:"institution"` // "" where the person holds no post
+	Post        string            `json:"post"`
 }
 
 // state is what the demo remembers of itself: where it listens and who is who.

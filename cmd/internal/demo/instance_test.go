@@ -34,6 +34,7 @@ func TestDemoStartsAnewAndAgain(t *testing.T) {
 	if res.StatusCode != http.StatusOK {
 		t.Errorf("discovery: %d %s", res.StatusCode, raw)
 	}
+	checkEndpoints(t, first)
 	for _, p := range first.File.People {
 		if len(p.CodeCard) < 2000 {
 			t.Errorf("%s has %d cells, want 2,000 or more", p.Names, len(p.CodeCard))
