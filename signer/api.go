@@ -141,7 +141,15 @@ func (s *Service) apiEvidence(w http.ResponseWriter, r *http.Request, c APIClien
 
 // apiValidate judges a file for anybody.
 func (s *Service) apiValidate(w http.ResponseWriter, r *http.Request) error {
+	leave, err := s.admit(r)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	v, err := s.Validate(r.Context(), r.Body, r.URL.Query().Get("code"))
+	if err == nil && v.Status() != http.StatusOK {
+		err = refuse(Code(v.Refusal), nil)
+	}
 	if err != nil {
 		return reply(err)
 	}

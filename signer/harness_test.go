@@ -11,6 +11,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func newRig(t testing.TB, d *db.DB, change ...func(*signer.Config)) *rig {
 	g := &rig{t: t, w: coretest.New(t, d)}
 	g.srv = httptest.NewUnstartedServer(nil)
 	_, port, _ := strings.Cut(g.srv.Listener.Addr().String(), ":")
-	site, pages := webtest.NewSite(t, webtest.Options{Public: "http://localhost:" + port, Demo: true, Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})), Texts: map[string]fs.FS{"signer": signer.Texts()}})
+	site, pages := webtest.NewSite(t, webtest.Options{Public: "http://localhost:" + port, Demo: true, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})), Texts: map[string]fs.FS{"signer": signer.Texts()}})
 	blobs, err := blob.Open(blob.Config{DB: d, Keys: g.w.Keys, Now: g.w.Clock.Now})
 	if err != nil {
 		t.Fatal(err)

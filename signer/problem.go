@@ -32,6 +32,13 @@ const (
 	CodeNotYet         Code = "not_signed_yet"
 	CodeUnknownAttempt Code = "activation_unknown"
 	CodeChanged        Code = "person_changed"
+	// Of public verification: too many uploads of one client, or of all; the
+	// judging was cut short; the file takes more than it may; judging it broke down.
+	CodeVerifyRate        Code = "verification_rate"
+	CodeVerifyBusy        Code = "verification_busy"
+	CodeVerifyInterrupted Code = "verification_interrupted"
+	CodeVerifyTooComplex  Code = "verification_too_complex"
+	CodeVerifyFailed      Code = "verification_failed"
 )
 
 // Refusal is a refusal with its reason. Field is a JSON pointer into the request's
@@ -94,8 +101,11 @@ func status(code string) int {
 		return http.StatusConflict
 	case "too_large":
 		return http.StatusRequestEntityTooLarge
-	case string(core.CodeTimestampUnavailable), string(core.CodeStatusUnknown), string(core.CodeCertificateMissing), string(core.CodeNoGenesis):
+	case string(core.CodeTimestampUnavailable), string(core.CodeStatusUnknown), string(core.CodeCertificateMissing), string(core.CodeNoGenesis),
+		string(CodeVerifyBusy), string(CodeVerifyInterrupted):
 		return http.StatusServiceUnavailable
+	case string(CodeVerifyRate):
+		return http.StatusTooManyRequests
 	case string(core.CodeFailed), string(core.CodeOrder):
 		return http.StatusInternalServerError
 	case string(CodeInvalid):
@@ -118,7 +128,7 @@ func reply(err error) error {
 	if code == string(CodeToken) {
 		e.Header = http.Header{"WWW-Authenticate": {`Bearer error="invalid_token"`}}
 	}
-	return e
+	return busy(e)
 }
 
 // detailKey returns the i18n key of what a code means for people.
@@ -136,7 +146,8 @@ func detailKey(code string) string {
 func detailed() map[string]bool {
 	out := map[string]bool{}
 	for _, c := range append(Problems(), string(CodeNotFound), string(CodeToken), string(CodeScope), string(CodeKeyReused), string(CodeInvalid),
-		string(CodeDocument), string(CodeNotSignable), string(CodeSigner), string(CodeNotYet), "too_large") {
+		string(CodeDocument), string(CodeNotSignable), string(CodeSigner), string(CodeNotYet), "too_large",
+		string(CodeVerifyRate), string(CodeVerifyBusy), string(CodeVerifyInterrupted), string(CodeVerifyTooComplex), string(CodeVerifyFailed)) {
 		out[c] = true
 	}
 	return out

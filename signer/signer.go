@@ -7,11 +7,13 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"slices"
 	"time"
 
 	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/blob"
+	"oruro.gob.bo/suti/internal/cache"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/internal/web"
@@ -69,9 +71,12 @@ const (
 	ScopeRead   = "firmas:leer"
 )
 
-// Verifier judges the signatures in a file. A [*pades.RefusedError] says that the
-// file cannot be read in exactly one way. An implementation may run elsewhere
-// (design D15); [LocalVerifier] works in this process.
+// Verifier judges the signatures in a file of a stranger, which the service hands
+// over as an [*os.File] open for reading only. A [*pades.RefusedError] says that
+// the file cannot be read in exactly one way, an [*isolate.LimitError] that it
+// takes too much, [isolate.ErrCrashed] and [isolate.ErrInterrupted] that it was
+// not judged. [isolate.Verifier] works in a child process (design D15) and is
+// what serves the public; [LocalVerifier] works in this process.
 type Verifier interface {
 	Verify(ctx context.Context, base io.ReaderAt, size int64) (*pades.Report, error)
 }
@@ -83,7 +88,7 @@ type Renderer interface {
 	Render(ctx context.Context, base io.ReaderAt, size int64, max int, put func(n, width, height int, png []byte) error) (total int, err error)
 }
 
-// Config configures [New]. Renderer, TempDir, SignOut, Demo, the limits,
+// Config configures [New]. Renderer, Limiter, TempDir, SignOut, Demo, the limits,
 // RefuseFindings, Logger and Now have defaults; everything else is required.
 type Config struct {
 	DB        *db.DB
@@ -101,6 +106,13 @@ type Config struct {
 	// Renderer shows pages as images; without it people read the PDF itself, and
 	// the evidence says that no images were shown.
 	Renderer Renderer
+	// Limiter bounds how often a client may have files verified; nil bounds nothing
+	// and is for tests.
+	Limiter cache.Taker
+	// Judging is how many files are judged at a time; by default the number of
+	// processors, from 2 to 4. Uploads is how many uploads may be in hand, with
+	// those that wait; 32 by default. Each takes up to MaxVerify in TempDir.
+	Judging, Uploads int
 	// TempDir holds uploads while they are verified, nameless; the system's by default.
 	TempDir string
 	// SignOut is the path to which "Salir" posts; none if empty.
@@ -132,14 +144,15 @@ type Service struct {
 	cfg   Config
 	store *store.Store
 	pages *page.Pages
-	// verifying bounds how many uploads are verified at a time, drawing how many are drawn.
-	verifying, drawing chan struct{}
+	// admission bounds uploads to be verified, drawing how many files are drawn at a time.
+	admission *admission
+	drawing   chan struct{}
 }
 
 const (
 	defaultMaxDocument = 100 << 20
 	verifyMargin       = 4 << 20
-	atATime            = 4
+	defaultUploads     = 32
 )
 
 // New checks the configuration.
@@ -157,6 +170,15 @@ func New(c Config) (*Service, error) {
 	if c.MaxDocument < 0 || c.MaxDocument > blob.MaxSize || c.MaxVerify < 0 || c.MaxVerify > blob.MaxSize {
 		return nil, errors.New("signer: size limits out of bounds")
 	}
+	if c.Judging == 0 {
+		c.Judging = min(max(runtime.NumCPU(), 2), 4)
+	}
+	if c.Uploads == 0 {
+		c.Uploads = defaultUploads
+	}
+	if c.Judging < 0 || c.Uploads < 0 {
+		return nil, errors.New("signer: negative number of uploads")
+	}
 	if c.RefuseFindings == nil {
 		c.RefuseFindings = DefaultRefused()
 	}
@@ -171,7 +193,7 @@ func New(c Config) (*Service, error) {
 		return nil, err
 	}
 	return &Service{cfg: c, store: store.New(c.DB, c.Audit), pages: pages,
-		verifying: make(chan struct{}, atATime), drawing: make(chan struct{}, 1)}, nil
+		admission: newAdmission(c.Judging, c.Uploads), drawing: make(chan struct{}, 1)}, nil
 }
 
 // owner returns whose data key seals an application's documents.

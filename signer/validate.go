@@ -9,11 +9,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"oruro.gob.bo/suti/signer/internal/store"
+	"oruro.gob.bo/suti/signer/isolate"
 	"oruro.gob.bo/suti/signer/pades"
 )
 
@@ -56,6 +60,20 @@ const (
 	StandsUnregistered Standing = "unregistered"
 )
 
+// CodeStanding says what the code that somebody typed is to the file. The values
+// are stable. It says nothing of the paper on which the code was read (design D26).
+type CodeStanding string
+
+// What a code is to a file.
+const (
+	// CodeOfThis: the file is a document of that code.
+	CodeOfThis CodeStanding = "of_this_document"
+	// CodeOfAnother: the code is registered, for another document than the file.
+	CodeOfAnother CodeStanding = "of_another_document"
+	// CodeUnknown: the code is not registered.
+	CodeUnknown CodeStanding = "unknown"
+)
+
 // Signatory is somebody who signed, as the public may know. A citizen's name is
 // not shown by code alone.
 type Signatory struct {
@@ -94,14 +112,30 @@ type Validation struct {
 	Standing Standing `json:"standing"`
 	// Registered is the document that the file is, or that its code names.
 	Registered *Registration `json:"registered"`
-	// Code is the verification code that was given or found in the file.
-	Code string `json:"code,omitempty"`
-	// Report is about the signatures; nil if the file cannot be judged, then Refusal says why.
+	// File is the registered document that the file is, where the code given names
+	// another, which is then in Registered.
+	File *Registration `json:"file,omitempty"`
+	// Code is the verification code that was given or found in the file, and
+	// CodeStanding what it is to the file, if it was given.
+	Code         string       `json:"code,omitempty"`
+	CodeStanding CodeStanding `json:"code_standing,omitempty"`
+	// Report is about the signatures; nil if the file cannot be judged, then Refusal
+	// says why: a code of pades, [CodeVerifyTooComplex] or [CodeVerifyFailed].
 	Report  *pades.Report `json:"report"`
 	Refusal string        `json:"refusal,omitempty"`
 	Tier    string        `json:"tier"`
 
 	found string // code whose address stands in the file
+}
+
+// Status is the HTTP status that goes with what can be said: 422 if the file took
+// too much or broke what should judge it, else 200.
+func (v *Validation) Status() int {
+	switch v.Refusal {
+	case string(CodeVerifyTooComplex), string(CodeVerifyFailed):
+		return http.StatusUnprocessableEntity
+	}
+	return http.StatusOK
 }
 
 // Trustworthy reports whether every signature of the file holds and there is one.
@@ -119,55 +153,76 @@ func (v *Validation) Trustworthy() bool {
 
 // Validate judges a file: its signatures, and whether it is what is registered.
 // code is the verification code printed on it, if the person typed one. The file
-// is held in a nameless temporary file meanwhile and not kept.
+// is held in a nameless temporary file meanwhile and not kept. Refusals that say
+// nothing of the file have [CodeVerifyBusy] or [CodeVerifyInterrupted].
 func (s *Service) Validate(ctx context.Context, body io.Reader, code string) (*Validation, error) {
-	select {
-	case s.verifying <- struct{}{}:
-		defer func() { <-s.verifying }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	v, err := s.inspect(ctx, body)
+	if err != nil {
+		return nil, err
 	}
-	f, v, found, err := s.spool(body)
+	return v, s.compare(ctx, v, code)
+}
+
+// inspect judges the signatures in a file.
+func (s *Service) inspect(ctx context.Context, body io.Reader) (*Validation, error) {
+	f, v, err := s.spool(body)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	v.Tier = Tier
+	done, err := s.admission.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	v.Report, err = s.cfg.Verifier.Verify(ctx, f, v.Size)
 	var no *pades.RefusedError
+	var much *isolate.LimitError
 	switch {
+	case err == nil:
+		return v, nil
 	case errors.As(err, &no):
-		v.Report, v.Refusal = nil, string(no.Code)
-	case err != nil:
+		v.Refusal = string(no.Code)
+	case errors.As(err, &much):
+		v.Refusal = string(CodeVerifyTooComplex)
+	case errors.Is(err, isolate.ErrCrashed):
+		v.Refusal = string(CodeVerifyFailed)
+	case errors.Is(err, isolate.ErrInterrupted):
+		return nil, refuse(CodeVerifyInterrupted, err)
+	default:
 		return nil, fmt.Errorf("signer: verify: %w", err)
 	}
-	v.found = found
-	return v, s.compare(ctx, v, code)
+	v.Report = nil
+	return v, nil
 }
 
 // spool writes a body to a temporary file without a name, hashes it, and looks for
-// the address of a verification code in it.
-func (s *Service) spool(body io.Reader) (*os.File, *Validation, string, error) {
-	f, err := os.CreateTemp(s.cfg.TempDir, "verificar-")
+// the address of a verification code in it. The file returned can only be read.
+func (s *Service) spool(body io.Reader) (_ *os.File, _ *Validation, err error) {
+	w, err := os.CreateTemp(s.cfg.TempDir, "verificar-")
 	if err != nil {
-		return nil, nil, "", err
+		return nil, nil, err
 	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, nil, "", errors.Join(err, f.Close())
+	defer func() { err = errors.Join(err, w.Close()) }()
+	f, err := os.Open(w.Name())
+	if err := errors.Join(err, os.Remove(w.Name())); err != nil {
+		return nil, nil, errors.Join(err, f.Close())
 	}
 	h, scan := sha256.New(), &codeScanner{}
-	n, err := io.Copy(io.MultiWriter(f, h, scan), io.LimitReader(body, s.cfg.MaxVerify+1))
-	if err == nil && n > s.cfg.MaxVerify {
+	n, err := io.Copy(io.MultiWriter(w, h, scan), io.LimitReader(body, s.cfg.MaxVerify+1))
+	switch {
+	case err == nil && n > s.cfg.MaxVerify:
 		err = &Refusal{Code: "too_large"}
-	}
-	if err == nil && n == 0 {
+	case err == nil && n == 0:
 		err = &Refusal{Code: CodeInvalid, Field: "file"}
+	case errors.Is(err, syscall.ENOSPC):
+		err = refuse(CodeVerifyBusy, err)
 	}
 	if err != nil {
-		return nil, nil, "", errors.Join(err, f.Close())
+		return nil, nil, errors.Join(err, f.Close())
 	}
 	sum := [32]byte(h.Sum(nil))
-	return f, &Validation{SHA256: hex.EncodeToString(sum[:]), Words: hashWords(sum), Size: n}, scan.found, nil
+	return f, &Validation{SHA256: hex.EncodeToString(sum[:]), Words: hashWords(sum), Size: n, Tier: Tier, found: scan.found}, nil
 }
 
 // codeScanner finds the first address of a verification code in a stream, as plain
@@ -216,8 +271,8 @@ func (c *codeScanner) find(b, mark []byte, read func([]byte) []byte) bool {
 	}
 }
 
-// compare says whether the file is what is registered. A code that a person typed
-// must be the file's own; one that merely stands in the file (which may quote
+// compare says whether the file is what is registered, and what the code that a
+// person typed is to it. A code that merely stands in the file (which may quote
 // another document's) is looked at only if the file itself is not known.
 func (s *Service) compare(ctx context.Context, v *Validation, typed string) error {
 	raw, err := hex.DecodeString(v.SHA256)
@@ -228,51 +283,84 @@ func (s *Service) compare(ctx context.Context, v *Validation, typed string) erro
 	if err != nil {
 		return err
 	}
-	if typed == "" && len(known) == 0 {
-		if _, err := s.store.ByCode(ctx, v.found); err == nil {
-			typed = v.found
-		} else if !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
+	named, err := s.named(ctx, v, typed)
+	if err != nil {
+		return err
 	}
-	code, named := ParseCode(typed)
-	var byCode *store.Request
-	if named {
-		v.Code = printCode(code)
-		r, err := s.store.ByCode(ctx, code)
-		if err == nil {
-			byCode = &r
-		} else if !errors.Is(err, store.ErrNotFound) {
+	if named != nil {
+		if i := slices.IndexFunc(known, func(k store.Registered) bool { return k.Request == named.ID }); i >= 0 {
+			v.Standing, v.CodeStanding = StandsRegistered, CodeOfThis
+			v.Registered, err = s.registeredFile(ctx, known[i])
 			return err
 		}
-	} else if typed != "" {
-		v.Code = strings.ToUpper(typed[:min(len(typed), 40)])
+		v.Standing, v.CodeStanding = StandsNotThat, CodeOfAnother
+		if len(known) > 0 { // genuine, but another document than the code's
+			if v.File, err = s.registeredFile(ctx, known[0]); err != nil {
+				return err
+			}
+		}
+		v.Registered, err = s.registration(ctx, *named, false)
+		return err
 	}
-	for _, k := range known {
-		if byCode != nil && k.Request != byCode.ID {
-			continue // genuine, but another document than the code's
-		}
-		r, err := s.store.Request(ctx, k.Request)
-		if err != nil {
-			return err
-		}
+	if len(known) > 0 {
 		v.Standing = StandsRegistered
-		if v.Registered, err = s.registration(ctx, r, true); err != nil {
-			return err
-		}
-		v.Registered.Final, v.Registered.Document = k.Final, k.Document
-		return nil
+		v.Registered, err = s.registeredFile(ctx, known[0])
+		return err
 	}
+	r, err := s.store.ByCode(ctx, v.found)
 	switch {
-	case byCode != nil:
+	case err == nil:
 		v.Standing = StandsNotThat
-		v.Registered, err = s.registration(ctx, *byCode, false)
+		if typed == "" {
+			v.Code = printCode(v.found)
+		}
+		v.Registered, err = s.registration(ctx, r, false)
+		return err
+	case !errors.Is(err, store.ErrNotFound):
+		return err
 	case typed != "":
 		v.Standing = StandsUnknownCode
 	default:
 		v.Standing = StandsUnregistered
 	}
-	return err
+	return nil
+}
+
+// named returns the request whose code a person typed; nil if there is none, which
+// the validation then says.
+func (s *Service) named(ctx context.Context, v *Validation, typed string) (*store.Request, error) {
+	if typed == "" {
+		return nil, nil
+	}
+	code, ok := ParseCode(typed)
+	if ok {
+		v.Code = printCode(code)
+		r, err := s.store.ByCode(ctx, code)
+		if err == nil {
+			return &r, nil
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+	} else {
+		v.Code = strings.ToUpper(strings.ToValidUTF8(typed[:min(len(typed), 40)], ""))
+	}
+	v.CodeStanding = CodeUnknown
+	return nil, nil
+}
+
+// registeredFile tells of a document to whoever holds its file.
+func (s *Service) registeredFile(ctx context.Context, k store.Registered) (*Registration, error) {
+	r, err := s.store.Request(ctx, k.Request)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.registration(ctx, r, true)
+	if err != nil {
+		return nil, err
+	}
+	out.Final, out.Document = k.Final, k.Document
+	return out, nil
 }
 
 // Registered returns what is registered under a verification code, or a refusal

@@ -3,7 +3,6 @@ package signer
 import (
 	"cmp"
 	"crypto/x509"
-	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -34,6 +33,11 @@ func (s *Service) askFile(w http.ResponseWriter, r *http.Request) error {
 // verifyFile takes the form: one file, and perhaps the code that is printed on it,
 // whichever comes first.
 func (s *Service) verifyFile(w http.ResponseWriter, r *http.Request) error {
+	leave, err := s.admit(r)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	var v *Validation
 	form, err := web.Multipart(r, func(field, _ string, body io.Reader) error {
 		if field != "file" || v != nil {
@@ -41,37 +45,37 @@ func (s *Service) verifyFile(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		var err error
-		v, err = s.Validate(r.Context(), body, "")
+		if v, err = s.inspect(r.Context(), body); CodeOf(err) == string(CodeInvalid) {
+			return nil // empty, as a browser sends it if no file was chosen
+		}
 		return err
 	})
-	var no *Refusal
-	if errors.As(err, &no) {
-		detail := "signer.verify.file.missing"
-		if no.Code == "too_large" {
-			detail = "signer.problem.too_large"
-		}
-		return s.pages.Ask(w, r, s.ask(""), http.StatusBadRequest, &web.FieldError{Field: "file", Code: string(no.Code), Detail: detail})
+	if CodeOf(err) == "too_large" {
+		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, drained))
+		return s.pages.Ask(w, r, s.ask(""), http.StatusRequestEntityTooLarge, &web.FieldError{Field: "file", Code: "too_large", Detail: "signer.problem.too_large"})
 	}
 	if err != nil {
-		return err
+		return reply(err)
 	}
 	if v == nil {
-		return s.pages.Ask(w, r, s.ask(form.Get("code")), http.StatusBadRequest, &web.FieldError{Field: "file", Code: "missing", Detail: "signer.verify.file.missing"})
+		return s.pages.Ask(w, r, s.ask(form.Get("code")), http.StatusUnprocessableEntity, &web.FieldError{Field: "file", Code: "missing", Detail: "signer.verify.file.missing"})
 	}
-	if typed := form.Get("code"); typed != "" {
-		v.Registered = nil
-		if err := s.compare(r.Context(), v, typed); err != nil {
-			return err
-		}
+	if err := s.compare(r.Context(), v, form.Get("code")); err != nil {
+		return err
 	}
-	return s.pages.Result(w, r, s.resultView(v))
+	return s.pages.Result(w, r, s.resultView(v), v.Status())
 }
 
 func (s *Service) resultView(v *Validation) page.Result {
-	out := page.Result{Standing: string(v.Standing), Good: v.Standing == StandsRegistered && v.Trustworthy(), Refusal: v.Refusal, Tier: v.Tier, Words: v.Words, Code: v.Code}
+	out := page.Result{Standing: string(v.Standing), Good: v.Standing == StandsRegistered && v.Trustworthy(), Refusal: v.Refusal, Tier: v.Tier, Words: v.Words, Code: v.Code,
+		CodeStanding: string(v.CodeStanding)}
 	if v.Registered != nil {
 		g := registeredView(v.Registered)
 		out.Registered = &g
+	}
+	if v.File != nil {
+		g := registeredView(v.File)
+		out.File = &g
 	}
 	if v.Report == nil {
 		return out

@@ -36,7 +36,11 @@ func (c *cli) newDemoCommand() *cobra.Command {
 			if verbose {
 				logger = slog.New(slog.NewTextHandler(c.stderr, nil))
 			}
-			i, err := demo.Start(cmd.Context(), demo.Config{Dir: dir, FirstPort: port, TLS: https, Logger: logger})
+			worker, err := workerCommand()
+			if err != nil {
+				return err
+			}
+			i, err := demo.Start(cmd.Context(), demo.Config{Dir: dir, FirstPort: port, TLS: https, VerifyCommand: worker, Logger: logger})
 			if errors.Is(err, demo.ErrScheme) {
 				return usagef(otherKind(https), "%s: %w", dir, err)
 			}

@@ -89,6 +89,58 @@ func TestUnitFitsTheProgram(t *testing.T) {
 	}
 }
 
+// TestUnitLetsChildrenBoundThemselves: the server starts itself as a child that
+// bounds itself (design D15); systemd itself says what the filter lets through.
+func TestUnitLetsChildrenBoundThemselves(t *testing.T) {
+	t.Parallel()
+	analyze := tool(t, "systemd-analyze")
+	unit := readText(t, filepath.Join(deployDir, "systemd", "suti.service"))
+	members := func(group string) []string {
+		out, err := exec.Command(analyze, "syscall-filter", "--no-pager", group).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var calls []string
+		for _, f := range strings.Fields(regexp.MustCompile(`(?m)#.*$`).ReplaceAllString(string(out), "")) {
+			calls = append(calls, f)
+		}
+		return calls
+	}
+	var has func(group, call string) bool
+	has = func(group, call string) bool {
+		for _, m := range members(group)[1:] {
+			if m == call || strings.HasPrefix(m, "@") && has(m, call) {
+				return true
+			}
+		}
+		return false
+	}
+	lines := regexp.MustCompile(`(?m)^SystemCallFilter=(~?)(.*)$`).FindAllStringSubmatch(unit, -1)
+	if len(lines) != 2 || lines[0][1] != "" || lines[1][1] != "~" {
+		t.Fatalf("the filter is not the one this test knows: %q", lines)
+	}
+	for _, call := range []string{"execve", "clone", "clone3", "vfork", "setpgid", "prctl", "prlimit64", "getrusage", "kill", "waitid", "pidfd_open", "pidfd_send_signal"} {
+		if !has(lines[0][2], call) && !has("@default", call) {
+			t.Errorf("%s is not let through", call)
+		}
+		for _, group := range strings.Fields(lines[1][2]) {
+			if has(group, call) {
+				t.Errorf("%s is taken away with %s", call, group)
+			}
+		}
+	}
+	for _, line := range []string{"OOMPolicy=continue", "NoNewPrivileges=yes", "ProcSubset=pid", "LimitCORE=0"} {
+		if !strings.Contains(unit, "\n"+line+"\n") {
+			t.Errorf("no %s", line)
+		}
+	}
+	for _, bad := range []string{"NoExecPaths", "LimitNPROC", "LimitAS", "\nMemoryDenyWriteExecute=yes"} {
+		if strings.Contains(unit, bad) {
+			t.Errorf("%s would keep children from starting", bad)
+		}
+	}
+}
+
 // knownCommand fails unless the words name a command of this program and flags of it.
 func knownCommand(t *testing.T, words []string) {
 	t.Helper()

@@ -16,5 +16,8 @@ import (
 )
 
 func main() {
+	if code, ok := asWorker(os.Args); ok {
+		os.Exit(code)
+	}
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv))
 }

@@ -15,8 +15,12 @@ import (
 	"oruro.gob.bo/suti/internal/db/dbtest"
 )
 
-// TestMain makes "exec suti" in the scripts run this very program.
+// TestMain makes "exec suti" in the scripts run this very program, and a server in
+// a test start it as worker.
 func TestMain(m *testing.M) {
+	if code, ok := asWorker(os.Args); ok {
+		os.Exit(code)
+	}
 	testscript.Main(m, map[string]func(){
 		"suti": func() {
 			os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv))

@@ -78,6 +78,9 @@ func (c *cli) serve(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	if ac.VerifyCommand, err = workerCommand(); err != nil {
+		return err
+	}
 	ac.Logger, ac.Metrics = s.log, s.registry
 	s.app, err = app.New(ctx, ac)
 	clear(ac.Passphrase)

@@ -21,8 +21,12 @@ func (c *cli) newTourCommand() *cobra.Command {
 		Example: "  suti tour --pdf resolution.pdf --out ./tour\n  suti tour --db postgres://suti@127.0.0.1/tour --redis redis://127.0.0.1/0",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if t.VerifyCommand, err = workerCommand(); err != nil {
+				return err
+			}
 			t.Stdout = c.stdout
-			_, err := tour.Run(cmd.Context(), t)
+			_, err = tour.Run(cmd.Context(), t)
 			if errors.Is(err, tour.ErrFailed) {
 				return failedf("", "a step did not hold; see the table above")
 			}

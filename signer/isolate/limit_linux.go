@@ -111,12 +111,9 @@ func detach(cmd *exec.Cmd) (hold func()) {
 	return runtime.UnlockOSThread
 }
 
-// peak returns the greatest resident memory that an ended process had, in bytes,
-// and whether a signal ended it.
-func peak(s *os.ProcessState) (memory int64, signalled bool) {
-	if r, ok := s.SysUsage().(*syscall.Rusage); ok {
-		memory = r.Maxrss << 10
-	}
+// killed reports whether a signal ended a process. (What the kernel says of an ended
+// child's greatest memory counts the parent's, before the program was started.)
+func killed(s *os.ProcessState) bool {
 	w, ok := s.Sys().(syscall.WaitStatus)
-	return memory, ok && w.Signaled()
+	return ok && w.Signaled()
 }

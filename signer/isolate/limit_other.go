@@ -28,4 +28,4 @@ func (u *usage) read() (memory int64, cpu time.Duration, err error) {
 
 func detach(*exec.Cmd) (hold func()) { return func() {} }
 
-func peak(*os.ProcessState) (memory int64, signalled bool) { return 0, false }
+func killed(s *os.ProcessState) bool { return s.ExitCode() < 0 }

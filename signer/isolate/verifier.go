@@ -218,11 +218,11 @@ func (v *Verifier) diagnose(ctx context.Context, s *os.ProcessState, told []byte
 	case exitReport:
 		return &LimitError{Report}
 	}
-	memory, signalled := peak(s)
+	signalled := killed(s)
 	switch {
 	case signalled && s.UserTime()+s.SystemTime() >= l.CPU:
 		return &LimitError{CPU} // by the kernel's bound
-	case signalled && memory >= l.Memory, exhausted(told):
+	case exhausted(told):
 		return &LimitError{Memory}
 	case signalled || bytes.Contains(told, []byte("failed to create new OS thread")):
 		v.c.Logger.WarnContext(ctx, "verification child was ended from outside", "state", s.String())

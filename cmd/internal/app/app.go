@@ -19,6 +19,7 @@ import (
 	"oruro.gob.bo/suti/idp"
 	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/blob"
+	"oruro.gob.bo/suti/internal/cache"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/i18n"
 	"oruro.gob.bo/suti/internal/keystore"
@@ -55,6 +56,7 @@ type App struct {
 
 	catalog  *i18n.Catalog
 	draws    drawer
+	rates    *cache.Limiter
 	notices  *notices.Follower
 	mailbox  *notify.Demo // of a demonstration
 	outbox   *outbox.Worker

@@ -15,6 +15,7 @@ import (
 
 	"oruro.gob.bo/suti/internal/notify"
 	"oruro.gob.bo/suti/internal/web"
+	"oruro.gob.bo/suti/signer/isolate"
 )
 
 // Config says what to run. DataDir and PublicURL are required.
@@ -46,6 +47,12 @@ type Config struct {
 	// RenderCache keeps the compiled page drawer between starts; a folder in
 	// DataDir by default. Only this service may write there.
 	RenderCache string
+	// VerifyCommand is a program, with first words, that runs isolate.Work: it judges
+	// the files of strangers, each in a process of its own (design D15). Without
+	// it they are judged in this process, which only tests may want.
+	VerifyCommand []string
+	// VerifyLimits bounds each of them; the zero value means the defaults.
+	VerifyLimits isolate.Limits
 	// Email and SMS carry notices to people; without them none are sent. A
 	// demonstration shows them instead.
 	Email, SMS notify.Sender

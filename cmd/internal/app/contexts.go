@@ -19,6 +19,7 @@ import (
 	"oruro.gob.bo/suti/internal/tsp"
 	"oruro.gob.bo/suti/signer"
 	"oruro.gob.bo/suti/signer/core"
+	"oruro.gob.bo/suti/signer/isolate"
 )
 
 // openEnrolment opens the registry, the passkeys and the enrolment upon them.
@@ -31,13 +32,12 @@ func (a *App) openEnrolment(context.Context) error {
 	if a.Passkeys, err = passkey.New(passkey.Config{Origin: c.PublicURL, Name: "Suti", DB: a.DB, Keys: a.Keys, Audit: a.Audit, Now: c.Now}); err != nil {
 		return err
 	}
-	limiter, err := a.limiter()
-	if err != nil {
+	if a.rates, err = a.limiter(); err != nil {
 		return err
 	}
 	a.Enrolment, err = enrolment.New(enrolment.Config{
 		DB: a.DB, Accounts: a.Accounts, Passkeys: a.Passkeys, Keys: a.Keys, Audit: a.Audit, Acts: actSink{a}, Origin: c.PublicURL, Name: c.Organization,
-		Limiter: limiter, Now: c.Now,
+		Limiter: a.rates, Now: c.Now,
 	})
 	return err
 }
@@ -89,12 +89,41 @@ func (a *App) openSigner(context.Context) error {
 	}
 	draw := signer.NewRenderer(c.RenderCache)
 	a.draws = draw
+	uploads, err := emptyFolder(c.path("uploads"))
+	if err != nil {
+		return err
+	}
+	verify, err := a.verifier()
+	if err != nil {
+		return err
+	}
 	a.Signer, err = signer.New(signer.Config{
 		DB: a.DB, Blobs: a.Blobs, Audit: a.Audit, Core: a.Core, Directory: directory{a.Enrolment}, Subjects: clients{a.IDP}, API: clients{a.IDP}, Auth: a.IDP,
-		Pages: a.Pages, Public: a.Site.Public(), Verifier: signer.LocalVerifier{Roots: a.anchors, TimestampRoots: a.anchors, Now: c.Now}, Renderer: draw, SignOut: console.PathSignOut, Demo: c.Demo,
+		Pages: a.Pages, Public: a.Site.Public(), Verifier: verify, Limiter: a.rates, TempDir: uploads, Renderer: draw, SignOut: console.PathSignOut, Demo: c.Demo,
 		Logger: c.Logger, Now: c.Now,
 	})
 	return err
+}
+
+// verifier judges the files of strangers: in child processes, where it is told how
+// to start them.
+func (a *App) verifier() (signer.Verifier, error) {
+	c := a.Config
+	if len(c.VerifyCommand) == 0 {
+		return signer.LocalVerifier{Roots: a.anchors, TimestampRoots: a.anchors, Now: c.Now}, nil
+	}
+	return isolate.New(isolate.Config{
+		Command: c.VerifyCommand, Roots: a.CA.Roots, TimestampRoots: a.CA.Roots, Limits: c.VerifyLimits, Metrics: c.Metrics, Logger: c.Logger, Now: c.Now,
+	})
+}
+
+// emptyFolder makes a folder that nobody else can read, or empties it of what a
+// process left that died between making a file and taking its name away.
+func emptyFolder(path string) (string, error) {
+	if err := os.RemoveAll(path); err != nil {
+		return "", err
+	}
+	return path, os.MkdirAll(path, 0o700)
 }
 
 // suspect suspends the passkey whose counter did not rise when it signed, which

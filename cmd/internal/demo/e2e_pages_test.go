@@ -180,7 +180,7 @@ func (w *walk) verify(file, codePage string) {
 	b.Look("verificar")
 	b.Press(submit)
 	b.Wait(".faults")
-	b.Look("verificar-falta", "400")
+	b.Look("verificar-falta", "422")
 	for _, c := range []struct{ file, code, name, title string }{
 		{signed, "", "verificado", "Es el documento registrado"},
 		{changed, code, "verificado-cambiado", "No es el documento registrado"},

@@ -33,9 +33,11 @@ type Config struct {
 	FirstPort int
 	// TLS serves everything but the status of certificates over https, under a
 	// root of the folder's own. A folder is of one kind for ever; see ErrScheme.
-	TLS    bool
-	Logger *slog.Logger
-	Now    func() time.Time
+	TLS bool
+	// VerifyCommand judges the files of strangers; see app.Config.
+	VerifyCommand []string
+	Logger        *slog.Logger
+	Now           func() time.Time
 }
 
 // ErrScheme reports a folder that was made for the other of http and https. Its
@@ -107,7 +109,7 @@ func Start(ctx context.Context, c Config) (i *Instance, err error) {
 		return i, err
 	}
 	ac := app.Config{
-		DataDir: c.Dir, DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, PublicURL: i.address(0), RenderCache: renderCache(), Demo: true, Logger: c.Logger, Now: c.Now,
+		DataDir: c.Dir, DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, PublicURL: i.address(0), RenderCache: renderCache(), VerifyCommand: c.VerifyCommand, Demo: true, Logger: c.Logger, Now: c.Now,
 	}
 	if c.TLS {
 		if err := i.openTransport(c); err != nil {

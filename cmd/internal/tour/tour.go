@@ -31,6 +31,8 @@ type Config struct {
 	FirstPort int
 	// TLS takes it over https; see demo.Config.
 	TLS bool
+	// VerifyCommand judges the files of strangers; see app.Config.
+	VerifyCommand []string
 	// Round, from 0 to 99, tells several tours of one instance apart.
 	Round int
 	// Started, if set, is called when the system runs, and After with each step
@@ -94,7 +96,7 @@ func Run(ctx context.Context, c Config) ([]Step, error) {
 	}
 	begin := time.Now()
 	var err error
-	t.demo, err = demo.Start(ctx, demo.Config{Dir: dir, DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, FirstPort: c.FirstPort, TLS: c.TLS, Logger: c.Logger, Now: c.Now})
+	t.demo, err = demo.Start(ctx, demo.Config{Dir: dir, DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, FirstPort: c.FirstPort, TLS: c.TLS, VerifyCommand: c.VerifyCommand, Logger: c.Logger, Now: c.Now})
 	if err != nil {
 		return nil, fmt.Errorf("start the system: %w", err)
 	}

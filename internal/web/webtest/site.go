@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -28,6 +29,8 @@ type Options struct {
 	Public string
 	// Logger gets the request lines.
 	Logger *slog.Logger
+	// TrustedProxies are the peers whose X-Forwarded-For counts.
+	TrustedProxies []netip.Prefix
 	// Theme is the look; Oruro's if its Institution is empty.
 	Theme web.Theme
 }
@@ -53,7 +56,7 @@ func NewSite(t testing.TB, o Options) (*web.Site, *web.Pages) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site, err := web.New(web.Config{Public: public, Catalog: catalog, Pages: pages, Logger: o.Logger})
+	site, err := web.New(web.Config{Public: public, Catalog: catalog, Pages: pages, TrustedProxies: o.TrustedProxies, Logger: o.Logger})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -203,12 +203,50 @@ type Result struct {
 	Words      string
 	Signatures []Signature
 	Registered *Registered
-	Code       string
+	// File is the document that the file is, if Registered is another's: the code's.
+	File *Registered
+	// Code was typed by a person, if CodeStanding is set, which says what it is to
+	// the file: of_this_document, of_another_document, unknown.
+	Code, CodeStanding string
+}
+
+// CodeNote names the text about a code that is not the file's; "" if there is
+// nothing to add to what the page says of the file.
+func (v Result) CodeNote() string {
+	switch {
+	case v.File != nil:
+		return "code_of_another"
+	case v.CodeStanding == "unknown" && v.Standing != "unknown_code":
+		return "code_unknown"
+	}
+	return ""
+}
+
+// RefusalText names the text about a file that was not judged.
+func (v Result) RefusalText() string {
+	switch v.Refusal {
+	case "verification_too_complex", "limit":
+		return "too_complex"
+	case "verification_failed":
+		return "failed"
+	}
+	return "refused"
+}
+
+// Lead names the text about what the file is.
+func (v Result) Lead() string {
+	switch {
+	case v.File != nil:
+		return "registered_other_code"
+	case v.Refusal != "" && v.Standing == "unregistered":
+		return "unregistered_unread"
+	}
+	return v.Standing
 }
 
 // Result shows what was found.
-func (p *Pages) Result(w http.ResponseWriter, r *http.Request, v Result) error {
-	return p.set.Render(w, r, web.Page{Template: "resultado", Title: "signer.result.title", Data: v, Back: "/verificar"})
+func (p *Pages) Result(w http.ResponseWriter, r *http.Request, v Result, status int) error {
+	return p.set.Render(w, r, web.Page{Template: "resultado", Title: "signer.result.title", Data: v, Status: status, Back: "/verificar"})
 }
 
 // Code shows what is registered under a verification code.
