@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -118,6 +117,9 @@ func (s *server) adminHandler() http.Handler {
 		}
 		writeJSON(w, http.StatusOK, map[string]string{"seal": sealOf(s.app.Node.KEK(), sum)})
 	})
+	s.adminPeople(mux)
+	s.adminClients(mux)
+	s.adminCA(mux)
 	return mux
 }
 
@@ -188,13 +190,9 @@ func (c *cli) newAdminCommand() *cobra.Command {
 }
 
 func (c *cli) askAdmin(ctx context.Context, f adminFlags, method, path string) error {
-	socket := f.socket
-	if socket == "" {
-		cfg, err := c.load(f.config)
-		if err != nil {
-			return err
-		}
-		socket = cfg.Listen.AdminSocket
+	socket, err := c.socketOf(f)
+	if err != nil {
+		return err
 	}
 	body, err := callAdmin(ctx, socket, method, path)
 	if err != nil {
@@ -215,37 +213,6 @@ func (c *cli) askAdmin(ctx context.Context, f adminFlags, method, path string) e
 		c.printf("%s: %d\n", what, n)
 	}
 	return nil
-}
-
-// callAdmin makes one request over the socket and returns the body of its answer.
-func callAdmin(ctx context.Context, socket, method, path string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", socket)
-	}}}
-	req, err := http.NewRequestWithContext(ctx, method, "http://suti"+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		return nil, failedf("is the server running, and are you the user that runs it?", "no answer on %s: %w", socket, err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	if err != nil {
-		return nil, failedf("", "read the answer: %w", err)
-	}
-	if res.StatusCode != http.StatusOK {
-		var e struct {
-			Error string `json:"error"`
-		}
-		_ = json.Unmarshal(body, &e) // the status is told in any case
-		return nil, failedf("", "the server answered %d: %s", res.StatusCode, printable(e.Error))
-	}
-	return body, nil
 }
 
 func (c *cli) tellStatus(body []byte) error {

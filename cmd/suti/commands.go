@@ -8,7 +8,7 @@ func (c *cli) commands() []*cobra.Command {
 		c.newDemoCommand(), c.newTourCommand(),
 		c.newSignCommand(), c.newVerifyCommand(), c.newPDFCommand(),
 		c.newLogCommand(),
-		c.newServeCommand(), c.newAdminCommand(), c.newHealthcheckCommand(), c.newConfigCommand(),
+		c.newServeCommand(), c.newPersonCommand(), c.newInstitutionCommand(), c.newPostCommand(), c.newClientCommand(), c.newCACommand(), c.newAdminCommand(), c.newHealthcheckCommand(), c.newConfigCommand(),
 		c.newKeyCommand(), c.newMigrateCommand(), c.newDoctorCommand(), c.newBackupCommand(), c.newRestoreCommand(),
 		c.newVersionCommand(),
 	}

@@ -22,7 +22,7 @@ func TestDocumentedCommandsAreRun(t *testing.T) {
 	for _, s := range scripts {
 		for _, l := range strings.Split(readText(t, s), "\n") {
 			if m := run.FindStringSubmatch(strings.TrimSpace(l)); m != nil {
-				ran[strings.ReplaceAll(m[1], `"`, "")] = true
+				ran[unquoted(m[1])] = true
 			}
 		}
 	}
@@ -42,7 +42,7 @@ func TestDocumentedCommandsAreRun(t *testing.T) {
 					continue
 				}
 				count++
-				if !ran[strings.ReplaceAll(cmd, `"`, "")] {
+				if !ran[unquoted(cmd)] {
 					t.Errorf("%s: no script runs: suti %s", filepath.Base(g), cmd)
 				}
 			}
@@ -52,6 +52,9 @@ func TestDocumentedCommandsAreRun(t *testing.T) {
 		t.Errorf("only %d commands found in the guides", count)
 	}
 }
+
+// unquoted takes the quotes out of a command, which shells and scripts set differently.
+func unquoted(cmd string) string { return strings.NewReplacer(`"`, "", `'`, "").Replace(cmd) }
 
 // TestEveryCommandHelps holds that each command has a summary and an example
 // that this program understands.

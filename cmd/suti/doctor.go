@@ -23,6 +23,7 @@ import (
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/envelope"
 	"oruro.gob.bo/suti/internal/keystore"
+	"oruro.gob.bo/suti/signer/core"
 )
 
 // finding is one thing that doctor looked at.
@@ -136,9 +137,6 @@ func (d *doctor) examine(ctx context.Context, whole bool) {
 		d.add("root", statusOK, "", "the root key is not made online")
 	} else {
 		d.add("root", statusWarning, "whoever takes over this node can make authorities; see docs/operations/install.md", "the root key is kept online")
-	}
-	if d.cfg.GenesisHash == "" {
-		d.add("genesis", statusWarning, "set genesis_hash once the deployment is founded; until then nobody can sign", "is not pinned")
 	}
 	d.dataFolder()
 	d.tlsFiles()
@@ -267,7 +265,26 @@ func (d *doctor) database(ctx context.Context, whole bool) {
 	}
 	defer file.Wipe()
 	d.add("key store", statusOK, "", "opens with this node's key file")
+	d.genesis(ctx, store)
 	d.record(ctx, store, keys, whole)
+}
+
+// genesis compares the founding act that the signing core trusts with the
+// configured one.
+func (d *doctor) genesis(ctx context.Context, store *db.DB) {
+	got, err := core.PinnedIn(ctx, store)
+	switch {
+	case core.CodeOf(err) == core.CodeNoGenesis:
+		d.add("genesis", statusWarning, "found the deployment with: suti person genesis; until then nobody can sign", "is not pinned")
+	case err != nil:
+		d.add("genesis", statusFault, "", "%v", err)
+	case d.cfg.GenesisHash == "":
+		d.add("genesis", statusWarning, "set genesis_hash, so that a database with other founders is noticed", "%s is pinned in the database only", got)
+	case d.cfg.GenesisHash != got.String():
+		d.add("genesis", statusFault, "this database was founded by others than the configuration says: do not serve it", "%s is pinned, and not genesis_hash", got)
+	default:
+		d.add("genesis", statusOK, "", "%s", got)
+	}
 }
 
 func (d *doctor) durability(ctx context.Context, store *db.DB) {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -84,5 +86,42 @@ func scriptStat(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	if got := "0" + strconv.FormatUint(uint64(st.Mode().Perm()), 8); got != args[0] {
 		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
+	}
+}
+
+// visitors holds the browsers of each script's people, by its folder and their name.
+var visitors sync.Map
+
+// scriptRegister registers people, T1 to T5, at the server of $PUBLIC.
+func scriptRegister(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		v := newVisitor("http://localhost:8080", ts.Getenv("PUBLIC"))
+		n, err := strconv.Atoi(strings.TrimLeft(name, "T"))
+		ts.Check(err)
+		code, err := v.register(invented[n-1])
+		ts.Check(err)
+		visitors.Store(ts.Getenv("WORK")+"/"+name, v)
+		ts.Setenv(name, code)
+	}
+}
+
+// scriptFounders signs the founding that waits at the server whose data is in data.
+func scriptFounders(ts *testscript.TestScript, _ bool, args []string) {
+	var st genesisStatus
+	deadline := time.Now().Add(60 * time.Second)
+	for st.State != genesisWaiting {
+		if time.Now().After(deadline) {
+			ts.Fatalf("no founding waits for signatures")
+		}
+		body, err := sendAdmin(context.Background(), ts.MkAbs("data/admin.sock"), http.MethodPost, adminGenesisStatus, []byte("{}"))
+		ts.Check(err)
+		ts.Check(json.Unmarshal(body, &st))
+	}
+	for _, name := range args {
+		v, ok := visitors.Load(ts.Getenv("WORK") + "/" + name)
+		if !ok {
+			ts.Fatalf("%s is not registered", name)
+		}
+		ts.Check(v.(*visitor).found(st.Page, ts.Getenv(name)))
 	}
 }

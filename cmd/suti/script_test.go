@@ -48,6 +48,8 @@ func TestMain(m *testing.M) {
 //	isjson FILE PATH VALUE   compares a member of a JSON file: signatures.0.verdict
 //	setjson NAME FILE PATH   sets a variable to a member of a JSON file
 //	vector               writes bundle.json and bundle-root.pem, and sets $GENESIS and $AT
+//	register NAME…       registers people with passkeys and sets each to the code of the ticket
+//	founders NAME…       signs the founding that waits, as these people
 //	postgres FILE        writes the address of a schema of its own; condition [postgres]
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -65,7 +67,7 @@ func TestScripts(t *testing.T) {
 			"postgres": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(newSchema(t, postgresURL)+"\n"), 0o600))
 			},
-			"get": scriptGet, "stat": scriptStat, "timestamps": scriptTimestamps,
+			"get": scriptGet, "stat": scriptStat, "register": scriptRegister, "founders": scriptFounders, "timestamps": scriptTimestamps,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "postgres" {

@@ -24,10 +24,12 @@ import (
 	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/envelope"
 	"oruro.gob.bo/suti/internal/web"
+	"oruro.gob.bo/suti/signer/core"
 )
 
 func (c *cli) newServeCommand() *cobra.Command {
 	var f configFlags
+	var role string
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run the server",
 		Long: "Run the server until SIGTERM or SIGINT, then end in an orderly way within listen.shutdown_limit.\n\n" +
@@ -37,6 +39,10 @@ func (c *cli) newServeCommand() *cobra.Command {
 		Example: "  suti serve --config suti.toml\n  suti serve --config suti.toml --set listen.public=127.0.0.1:8443",
 		Args:    operands(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if role != roleAll {
+				return usagef("leave --role out, or say --role all, and run as many such nodes as are needed on one PostgreSQL database",
+					"--role %s: this version runs all roles in one process", role)
+			}
 			cfg, err := c.load(f)
 			if err != nil {
 				return err
@@ -45,8 +51,12 @@ func (c *cli) newServeCommand() *cobra.Command {
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().StringVar(&role, "role", roleAll, "what this process serves; this version knows only all")
 	return cmd
 }
+
+// roleAll is the one role that there is: every context in this process.
+const roleAll = "all"
 
 // server is a running node.
 type server struct {
@@ -180,9 +190,18 @@ func (s *server) closeListeners() {
 }
 
 // pin makes the signing core trust the configured founding act and no other.
+// Without one in the configuration the core trusts what it pinned before.
 func (s *server) pin(ctx context.Context) error {
 	if s.cfg.GenesisHash == "" {
-		s.log.WarnContext(ctx, "genesis_hash is not set: nobody can sign before it is")
+		got, err := s.app.Core.Genesis(ctx)
+		switch {
+		case core.CodeOf(err) == core.CodeNoGenesis:
+			s.log.WarnContext(ctx, "not founded yet: nobody can sign before; found it with: suti person genesis")
+		case err != nil:
+			return failedf("", "pinned genesis: %w", err)
+		default:
+			s.log.WarnContext(ctx, "genesis_hash is not set: a database with other founders would not be noticed", "genesis_hash", got.String())
+		}
 		return nil
 	}
 	hash, err := hex.DecodeString(s.cfg.GenesisHash)
@@ -249,6 +268,7 @@ func (s *server) start() (err error) {
 		return err
 	}
 	s.private, s.admin = newSideServer(s.privateHandler()), newSideServer(s.adminHandler())
+	s.admin.http.ConnContext = withOperator
 	for name, serve := range map[string]func() error{
 		"public":  func() error { return s.public.Serve(s.publicLn) },
 		"private": func() error { return s.private.serve(s.privLn) },

@@ -46,11 +46,22 @@ func (c *Core) Pin(ctx context.Context, genesis act.Hash) error {
 func (c *Core) Genesis(ctx context.Context) (act.Hash, error) { return c.pinned(ctx) }
 
 func (c *Core) pinned(ctx context.Context) (act.Hash, error) {
-	var raw []byte
-	err := c.cfg.DB.QueryRow(ctx, "SELECT hash FROM signer_core_genesis WHERE one = 1").Scan(&raw)
+	got, err := PinnedIn(ctx, c.cfg.DB)
 	switch {
-	case errors.Is(err, sql.ErrNoRows) && !c.cfg.Genesis.IsZero():
+	case CodeOf(err) == CodeNoGenesis && !c.cfg.Genesis.IsZero():
 		return c.cfg.Genesis, nil
+	case err == nil && !c.cfg.Genesis.IsZero() && got != c.cfg.Genesis:
+		return act.Hash{}, ErrPinned
+	}
+	return got, err
+}
+
+// PinnedIn returns the trust anchor that is pinned in a core's database, or a
+// refusal with [CodeNoGenesis], for whoever examines one without running it.
+func PinnedIn(ctx context.Context, d *db.DB) (act.Hash, error) {
+	var raw []byte
+	err := d.QueryRow(ctx, "SELECT hash FROM signer_core_genesis WHERE one = 1").Scan(&raw)
+	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return act.Hash{}, refuse(CodeNoGenesis, nil)
 	case err != nil:
@@ -58,11 +69,7 @@ func (c *Core) pinned(ctx context.Context) (act.Hash, error) {
 	case len(raw) != len(act.Hash{}):
 		return act.Hash{}, errors.New("core: pinned genesis is damaged")
 	}
-	got := act.Hash(raw)
-	if !c.cfg.Genesis.IsZero() && got != c.cfg.Genesis {
-		return act.Hash{}, ErrPinned
-	}
-	return got, nil
+	return act.Hash(raw), nil
 }
 
 // AcceptAct takes a signed act in its stored form (suti/signed-act/v1) into the

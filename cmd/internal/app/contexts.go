@@ -65,8 +65,17 @@ func (a *App) limiter() (*cache.Limiter, error) {
 // actSink gives enrolment its ActSink: the signing core of this process.
 type actSink struct{ a *App }
 
-// AcceptAct implements enrolment.ActSink.
+// AcceptAct implements enrolment.ActSink. A core that trusts no founding yet,
+// neither by configuration nor by an earlier pin, takes up this deployment's,
+// which has just been signed.
 func (s actSink) AcceptAct(ctx context.Context, raw []byte) error {
+	err := s.a.Core.AcceptAct(ctx, raw)
+	if core.CodeOf(err) != core.CodeNoGenesis {
+		return err
+	}
+	if err := s.a.PinGenesis(ctx); err != nil {
+		return err
+	}
 	return s.a.Core.AcceptAct(ctx, raw)
 }
 

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"oruro.gob.bo/suti/idp"
+)
+
+// Operations on the registry of client applications.
+const (
+	adminClientList    = "/v1/clients/list"
+	adminClientShow    = "/v1/clients/show"
+	adminClientAdd     = "/v1/clients/add"
+	adminClientSecret  = "/v1/clients/rotate-secret"
+	adminClientKeys    = "/v1/clients/set-keys"
+	adminClientDisable = "/v1/clients/disable"
+	adminClientEnable  = "/v1/clients/enable"
+)
+
+// clientView is a client; what is not set stays out.
+type clientView struct {
+	ID             string               `json:"client_id"`
+	Name           string               `json:"name"`
+	Institution    string               `json:"institution"` // id; to add, also short name or name
+	Sector         string               `json:"sector,omitempty"`
+	Profile        string               `json:"profile"`
+	AuthMethod     string               `json:"token_endpoint_auth_method,omitempty"`
+	RedirectURIs   []string             `json:"redirect_uris"`
+	PostLogoutURIs []string             `json:"post_logout_redirect_uris,omitempty"`
+	BackchannelURI string               `json:"backchannel_logout_uri,omitempty"`
+	Scopes         []string             `json:"scopes"`
+	Grants         []string             `json:"grant_types,omitempty"`
+	IDTokenAlg     string               `json:"id_token_signed_response_alg,omitempty"`
+	JWKS           json.RawMessage      `json:"jwks,omitempty"`
+	Waivers        map[string]time.Time `json:"waivers,omitempty"`
+
+	Created  time.Time    `json:"created,omitzero"`
+	Disabled time.Time    `json:"disabled,omitzero"`
+	Version  int64        `json:"version,omitempty"`
+	Secrets  []secretView `json:"secrets,omitempty"`
+	// Secret is told once, when it was drawn.
+	Secret string `json:"client_secret,omitempty"`
+}
+
+type secretView struct {
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires"`
+}
+
+type clientRequest struct {
+	ID      string          `json:"client_id"`
+	Overlap int64           `json:"overlap_seconds,omitempty"`
+	JWKS    json.RawMessage `json:"jwks,omitempty"`
+	Reason  string          `json:"reason,omitempty"`
+}
+
+func (s *server) adminClients(mux *http.ServeMux) {
+	handleAdmin(mux, adminClientList, func(ctx context.Context, _ nothing) ([]clientView, error) {
+		list, err := s.app.IDP.Registry(ctx)
+		out := make([]clientView, len(list))
+		for i, r := range list {
+			out[i] = clientOf(r)
+		}
+		return out, err
+	})
+	handleAdmin(mux, adminClientShow, func(ctx context.Context, in clientRequest) (clientView, error) { return s.showClient(ctx, in.ID) })
+	handleAdmin(mux, adminClientAdd, s.addClient)
+	handleAdmin(mux, adminClientSecret, func(ctx context.Context, in clientRequest) (clientView, error) {
+		secret, err := s.app.IDP.RotateSecret(ctx, operator(ctx), in.ID, time.Duration(in.Overlap)*time.Second)
+		if err != nil {
+			return clientView{}, err
+		}
+		v, err := s.showClient(ctx, in.ID)
+		v.Secret = secret
+		return v, err
+	})
+	handleAdmin(mux, adminClientKeys, func(ctx context.Context, in clientRequest) (clientView, error) {
+		if err := s.app.IDP.SetKeys(ctx, operator(ctx), in.ID, string(in.JWKS)); err != nil {
+			return clientView{}, err
+		}
+		return s.showClient(ctx, in.ID)
+	})
+	handleAdmin(mux, adminClientDisable, func(ctx context.Context, in clientRequest) (clientView, error) {
+		if err := s.app.IDP.DisableClient(ctx, operator(ctx), in.ID, in.Reason); err != nil {
+			return clientView{}, err
+		}
+		return s.showClient(ctx, in.ID)
+	})
+	handleAdmin(mux, adminClientEnable, func(ctx context.Context, in clientRequest) (clientView, error) {
+		if err := s.app.IDP.EnableClient(ctx, operator(ctx), in.ID); err != nil {
+			return clientView{}, err
+		}
+		return s.showClient(ctx, in.ID)
+	})
+}
+
+func clientOf(r idp.Registered) clientView {
+	v := clientView{
+		ID: r.ID, Name: r.Name, Institution: string(r.Institution), Sector: r.Sector, Profile: r.Profile, AuthMethod: r.AuthMethod, RedirectURIs: r.RedirectURIs,
+		PostLogoutURIs: r.PostLogoutURIs, BackchannelURI: r.BackchannelURI, Scopes: r.Scopes, Grants: r.Grants, IDTokenAlg: r.IDTokenAlg, JWKS: json.RawMessage(r.JWKS),
+		Waivers: r.Waivers, Created: r.Created, Disabled: r.Disabled, Version: r.Version,
+	}
+	for _, x := range r.Secrets {
+		v.Secrets = append(v.Secrets, secretView(x))
+	}
+	return v
+}
+
+func (s *server) showClient(ctx context.Context, id string) (clientView, error) {
+	r, err := s.app.IDP.RegisteredClient(ctx, id)
+	if err != nil {
+		return clientView{}, err
+	}
+	return clientOf(r), nil
+}
+
+// addClient registers a client of an institution that exists.
+func (s *server) addClient(ctx context.Context, in clientView) (clientView, error) {
+	ins, err := s.institution(ctx, in.Institution)
+	if err != nil {
+		return clientView{}, err
+	}
+	secret, err := s.app.IDP.Register(ctx, operator(ctx), idp.Client{
+		ID: in.ID, Institution: ins.ID, Sector: in.Sector, Profile: in.Profile, Name: in.Name, AuthMethod: in.AuthMethod, JWKS: string(in.JWKS),
+		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg,
+		BackchannelURI: in.BackchannelURI, Waivers: in.Waivers,
+	})
+	if err != nil {
+		return clientView{}, err
+	}
+	v, err := s.showClient(ctx, in.ID)
+	v.Secret = secret
+	return v, err
+}

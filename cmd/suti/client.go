@@ -1,0 +1,293 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"oruro.gob.bo/suti/idp"
+	"oruro.gob.bo/suti/internal/safehttp"
+)
+
+func (c *cli) newClientCommand() *cobra.Command {
+	cmd := group("client", "The registry of client applications",
+		"Client applications log people in and ask for signatures. Every change is an entry of the record and of the log.\n\n"+
+			"Profiles: gov-fapi2 (key, PAR, DPoP), gov-web (server application: key or secret, PKCE), gov-native and gov-spa\n"+
+			"(public, PKCE), legacy (secret; exceptions end within a year).",
+		"  suti client add --config suti.toml --id tramites --name \"Trámites en línea\" --institution GAD --profile gov-web --redirect-uri https://tramites.example/auth/callback --jwks tramites.jwks\n"+
+			"  suti client list --config suti.toml")
+	cmd.AddCommand(c.newClientAddCommand(), c.newClientListCommand(),
+		c.newClientShowCommand(), c.newClientSecretCommand(), c.newClientKeysCommand(), c.newClientDisableCommand(), c.newClientEnableCommand())
+	return cmd
+}
+
+// keySource says where the public keys of a client are.
+type keySource struct{ file, uri string }
+
+func (k *keySource) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&k.file, "jwks", "", "file with the public JWK Set")
+	cmd.Flags().StringVar(&k.uri, "jwks-uri", "", "https address of the public JWK Set, which is read now and stored; again with set-keys")
+}
+
+// maxJWKS bounds a key set, in bytes.
+const maxJWKS = 32 << 10
+
+// read returns the key set, or nil if none is named.
+func (k *keySource) read(ctx context.Context) (json.RawMessage, error) {
+	var r io.ReadCloser
+	switch {
+	case k.file != "" && k.uri != "":
+		return nil, usagef("", "--jwks and --jwks-uri exclude each other")
+	case k.file != "":
+		f, err := os.Open(k.file)
+		if err != nil {
+			return nil, usagef("", "--jwks: %w", err)
+		}
+		r = f
+	case k.uri != "":
+		body, err := fetchKeys(ctx, k.uri)
+		if e := (*exitError)(nil); errors.As(err, &e) {
+			return nil, err
+		}
+		if err != nil {
+			return nil, failedf("check the address, or hand the keys over in a file with --jwks", "--jwks-uri: %w", err)
+		}
+		r = body
+	default:
+		return nil, nil
+	}
+	defer r.Close()
+	raw, err := io.ReadAll(io.LimitReader(r, maxJWKS+1))
+	switch {
+	case err != nil:
+		return nil, failedf("", "read the keys: %w", err)
+	case len(raw) > maxJWKS:
+		return nil, usagef("", "the keys have more than %d bytes", maxJWKS)
+	case !json.Valid(raw):
+		return nil, usagef("a JWK Set looks like {\"keys\": [...]}", "the keys are no JSON")
+	}
+	return raw, nil
+}
+
+// fetchKeys opens an address that the operator vouches for.
+func fetchKeys(ctx context.Context, address string) (io.ReadCloser, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" {
+		return nil, usagef("", "--jwks-uri: %q is no https address", address)
+	}
+	client, err := safehttp.New(safehttp.Config{AllowHosts: []string{strings.ToLower(u.Hostname())}, Ports: []uint16{0}, MaxResponse: maxJWKS})
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK {
+		_ = res.Body.Close()
+		return nil, fmt.Errorf("it answered %s", res.Status)
+	}
+	return res.Body, nil
+}
+
+type clientAddFlags struct {
+	admin     adminFlags
+	in        clientView
+	keys      keySource
+	noPKCEFor time.Duration
+}
+
+func (c *cli) newClientAddCommand() *cobra.Command {
+	var f clientAddFlags
+	cmd := &cobra.Command{
+		Use: "add", Short: "Register a client application",
+		Long: "Register a client application. A confidential one authenticates by key (private_key_jwt, the default): give its\n" +
+			"public keys. For one that authenticates by secret, a secret is drawn and told once; only its hash is stored.",
+		Example: "  suti client add --config suti.toml --id tramites --name \"Trámites en línea\" --institution GAD --profile gov-web --redirect-uri https://tramites.example/auth/callback --jwks tramites.jwks\n" +
+			"  suti client add --config suti.toml --id agenda --name Agenda --institution GAD --profile gov-web --auth-method client_secret_basic --redirect-uri https://agenda.example/cb --scope openid --scope profile",
+		Args: operands(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := required(cmd, "id", "name", "institution", "profile"); err != nil {
+				return err
+			}
+			return c.addClient(cmd.Context(), f)
+		},
+	}
+	f.admin.add(cmd)
+	f.keys.add(cmd)
+	fl := cmd.Flags()
+	fl.StringVar(&f.in.ID, "id", "", "client_id: 3 to 64 lower-case letters, digits and hyphens; people see it")
+	fl.StringVar(&f.in.Name, "name", "", "what people are told")
+	fl.StringVar(&f.in.Institution, "institution", "", "whose application it is: id, short name or name")
+	fl.StringVar(&f.in.Profile, "profile", "", strings.Join([]string{idp.ProfileFAPI2, idp.ProfileWeb, idp.ProfileNative, idp.ProfileSPA, idp.ProfileLegacy}, ", "))
+	fl.StringVar(&f.in.AuthMethod, "auth-method", "", "private_key_jwt, client_secret_basic, client_secret_post or none; the profile's by default")
+	fl.StringArrayVar(&f.in.RedirectURIs, "redirect-uri", nil, "where codes go, compared letter by letter; repeated")
+	fl.StringArrayVar(&f.in.PostLogoutURIs, "post-logout-uri", nil, "where people may go after leaving; repeated")
+	fl.StringVar(&f.in.BackchannelURI, "backchannel-logout-uri", "", "where the end of a session is told; its host also needs backchannel.hosts if it is not public")
+	fl.StringArrayVar(&f.in.Scopes, "scope", []string{"openid", "profile"}, "what it may ask for; repeated")
+	fl.StringArrayVar(&f.in.Grants, "grant", nil, "authorization_code, refresh_token, client_credentials; the first two by default; repeated")
+	fl.StringVar(&f.in.IDTokenAlg, "id-token-alg", "", "ES256, or RS256 outside gov-fapi2")
+	fl.DurationVar(&f.noPKCEFor, "waive-pkce", 0, "let a legacy client go without PKCE for so long, a year at most")
+	return cmd
+}
+
+func (c *cli) addClient(ctx context.Context, f clientAddFlags) error {
+	var err error
+	if f.in.JWKS, err = f.keys.read(ctx); err != nil {
+		return err
+	}
+	if f.noPKCEFor != 0 {
+		f.in.Waivers = map[string]time.Time{idp.WaivePKCE: c.now().Add(f.noPKCEFor)}
+	}
+	return c.tellClient(ctx, f.admin, adminClientAdd, f.in)
+}
+
+// tellClient has the server do something with a client and tells how it is then.
+func (c *cli) tellClient(ctx context.Context, f adminFlags, path string, in any) error {
+	var v clientView
+	if err := c.ask(ctx, f, path, in, &v); err != nil {
+		return err
+	}
+	if f.json {
+		return c.json(v)
+	}
+	state := "in use"
+	if !v.Disabled.IsZero() {
+		state = "disabled since " + dateTime(v.Disabled)
+	}
+	rows := [][]string{
+		{"client_id", v.ID}, {"name", v.Name}, {"state", state}, {"institution", v.Institution}, {"profile", v.Profile}, {"authenticates by", v.AuthMethod},
+		{"redirect URIs", strings.Join(v.RedirectURIs, " ")}, {"post-logout URIs", strings.Join(v.PostLogoutURIs, " ")}, {"back-channel URI", v.BackchannelURI},
+		{"scopes", strings.Join(v.Scopes, " ")}, {"grants", strings.Join(v.Grants, " ")}, {"ID tokens", v.IDTokenAlg}, {"keys", keyIDs(v.JWKS)},
+		{"registered", dateTime(v.Created)}, {"version", fmt.Sprint(v.Version)},
+	}
+	for rule, until := range v.Waivers {
+		rows = append(rows, []string{"waived until " + dateTime(until), rule})
+	}
+	for _, s := range v.Secrets {
+		rows = append(rows, []string{"secret of " + dateTime(s.Created), "accepted until " + dateTime(s.Expires)})
+	}
+	if err := c.table(filled(rows)); err != nil || v.Secret == "" {
+		return err
+	}
+	c.printf("\nThe secret, which is told this once and stored nowhere in clear:\n\n  %s\n", v.Secret)
+	return nil
+}
+
+// keyIDs lists the kids of a key set.
+func keyIDs(set json.RawMessage) string {
+	var s struct {
+		Keys []struct {
+			ID string `json:"kid"`
+		} `json:"keys"`
+	}
+	_ = json.Unmarshal(set, &s) // a client without keys has none
+	ids := make([]string, len(s.Keys))
+	for i, k := range s.Keys {
+		ids[i] = k.ID
+	}
+	return strings.Join(ids, " ")
+}
+
+func (c *cli) newClientListCommand() *cobra.Command {
+	return c.newAdminCall("list", "List client applications by id", "  suti client list --config suti.toml\n  suti client list --config suti.toml --json",
+		func(ctx context.Context, f adminFlags) error {
+			var list []clientView
+			if err := c.ask(ctx, f, adminClientList, nothing{}, &list); err != nil {
+				return err
+			}
+			if f.json {
+				return c.json(list)
+			}
+			rows := [][]string{{"client_id", "profile", "authenticates by", "institution", "state", "name"}}
+			for _, v := range list {
+				state := "in use"
+				if !v.Disabled.IsZero() {
+					state = "disabled"
+				}
+				rows = append(rows, []string{v.ID, v.Profile, v.AuthMethod, v.Institution, state, v.Name})
+			}
+			return c.table(rows)
+		})
+}
+
+// newClientChange returns a command on one client.
+func (c *cli) newClientChange(use, short, long, example string, flags func(*cobra.Command), run func(context.Context, adminFlags, string) error) *cobra.Command {
+	var f adminFlags
+	cmd := &cobra.Command{
+		Use: use + " CLIENT", Short: short, Long: long, Example: example, Args: operands(1, 1, "the id of a client"),
+		RunE: func(cmd *cobra.Command, args []string) error { return run(cmd.Context(), f, args[0]) },
+	}
+	f.add(cmd)
+	if flags != nil {
+		flags(cmd)
+	}
+	return cmd
+}
+
+func (c *cli) newClientShowCommand() *cobra.Command {
+	return c.newClientChange("show", "Show a client application", "", "  suti client show --config suti.toml tramites", nil, func(ctx context.Context, f adminFlags, id string) error {
+		return c.tellClient(ctx, f, adminClientShow, clientRequest{ID: id})
+	})
+}
+
+func (c *cli) newClientSecretCommand() *cobra.Command {
+	overlap := 24 * time.Hour
+	return c.newClientChange("rotate-secret", "Draw another secret for a client",
+		"Draw another secret for a client that authenticates by secret, and tell it this once. The earlier one is accepted\nfor a while more, so that the application can change over.",
+		"  suti client rotate-secret --config suti.toml agenda\n  suti client rotate-secret --config suti.toml --overlap 0s agenda",
+		func(cmd *cobra.Command) {
+			cmd.Flags().DurationVar(&overlap, "overlap", overlap, "how long the earlier secret goes on, 30 days at most; 0s if it has leaked")
+		},
+		func(ctx context.Context, f adminFlags, id string) error {
+			return c.tellClient(ctx, f, adminClientSecret, clientRequest{ID: id, Overlap: int64(overlap / time.Second)})
+		})
+}
+
+func (c *cli) newClientKeysCommand() *cobra.Command {
+	var keys keySource
+	return c.newClientChange("set-keys", "Replace the public keys of a client",
+		"Replace the public keys of a client that authenticates by key. Put the old key into the set beside the new one while\nthe application changes over.",
+		"  suti client set-keys --config suti.toml --jwks tramites.jwks tramites", keys.add,
+		func(ctx context.Context, f adminFlags, id string) error {
+			set, err := keys.read(ctx)
+			if err != nil {
+				return err
+			}
+			if set == nil {
+				return usagef("see: suti client set-keys --help", "suti client set-keys needs --jwks or --jwks-uri")
+			}
+			return c.tellClient(ctx, f, adminClientKeys, clientRequest{ID: id, JWKS: set})
+		})
+}
+
+func (c *cli) newClientDisableCommand() *cobra.Command {
+	var reason string
+	return c.newClientChange("disable", "Take a client out of use at once",
+		"Take a client out of use at once: it is refused everywhere, and its codes, tokens and sessions are dead.",
+		"  suti client disable --config suti.toml --reason \"key leaked\" tramites",
+		func(cmd *cobra.Command) { cmd.Flags().StringVar(&reason, "reason", "", "why, for the record") },
+		func(ctx context.Context, f adminFlags, id string) error {
+			return c.tellClient(ctx, f, adminClientDisable, clientRequest{ID: id, Reason: reason})
+		})
+}
+
+func (c *cli) newClientEnableCommand() *cobra.Command {
+	return c.newClientChange("enable", "Bring a disabled client back", "Bring a disabled client back. What was granted before stays dead: people enter anew.",
+		"  suti client enable --config suti.toml tramites", nil, func(ctx context.Context, f adminFlags, id string) error {
+			return c.tellClient(ctx, f, adminClientEnable, clientRequest{ID: id})
+		})
+}
