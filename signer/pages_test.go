@@ -2,22 +2,29 @@ package signer_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"image/png"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"oruro.gob.bo/suti/internal/bundle"
+	"oruro.gob.bo/suti/internal/cache"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/db/dbtest"
 	"oruro.gob.bo/suti/internal/i18n"
 	"oruro.gob.bo/suti/internal/web"
 	"oruro.gob.bo/suti/internal/web/webtest"
 	"oruro.gob.bo/suti/signer"
+	"oruro.gob.bo/suti/signer/isolate"
+	"oruro.gob.bo/suti/signer/pades"
 )
 
 func TestTexts(t *testing.T) {
@@ -85,10 +92,14 @@ func TestScreens(t *testing.T) {
 		t.Skip("needs a browser")
 	}
 	auth := &fixed{}
-	g := newRig(t, dbtest.Open(t, db.SQLite, lines()), func(c *signer.Config) { c.Renderer = signer.NewRenderer("") })
+	g := newRig(t, dbtest.Open(t, db.SQLite, lines()), func(c *signer.Config) {
+		c.Renderer, c.Verifier, c.Limiter = signer.NewRenderer(""), trick{c.Verifier}, impatient{}
+	})
 	official := g.w.Official
 	done := g.request("a", sample("Resolucion"), official)
 	g.sign(done.ID, official)
+	other := g.request("d", sample("Cuarta resolucion"), official)
+	g.sign(other.ID, official)
 	open := g.request("b", sample("Otra resolucion"), official, g.w.Citizen)
 	declined := g.request("c", sample("Tercera"), official)
 	status, _, _ := g.send("POST", "/firmas/"+declined.ID+"/rechazar", string(official.ID()), "application/x-www-form-urlencoded", strings.NewReader("reason=Falta+el+anexo"))
@@ -96,11 +107,14 @@ func TestScreens(t *testing.T) {
 		t.Fatal(status)
 	}
 	auth.p = &webtest.Person{ID: official.ID(), FullName: official.Profile.Name.Full(), At: 1, Assurance: official.Profile.Level, Signed: g.w.Clock.Now(), Now: g.w.Clock.Now}
-	h := resultServer(t, g, auth)
+	h := resultServer(t, g, auth, g.signed(g.status(done.ID)), other.VerificationCode)
 	chrome := webtest.Browser(t)
+	faults := []string{"missing", "too-complex", "interrupted", "rate"} // of which a browser tells the status
 	for name, path := range map[string]string{
 		"inbox": "/firmas", "request": "/firmas/" + open.ID, "done": "/firmas/" + done.ID + "/listo", "declined": "/firmas/" + declined.ID,
 		"verify": "/verificar", "code": "/verificar/" + done.VerificationCode, "good": "/resultado/bueno", "altered": "/resultado/alterado", "unknown": "/resultado/otro",
+		"missing": "/resultado/falta", "unknown-code": "/resultado/codigo-desconocido", "other-code": "/resultado/codigo-ajeno",
+		"too-complex": "/resultado/complejo", "interrupted": "/resultado/interrumpido", "rate": "/resultado/seguido",
 	} {
 		for _, width := range []int{360, 1280} {
 			if dir := os.Getenv("SUTI_TEST_SCREENS"); dir != "" {
@@ -109,17 +123,29 @@ func TestScreens(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			chrome.Axe(t, h+path, width)
+			for _, v := range chrome.Check(t, h+path, width) {
+				told := v.Rule == "browser" && strings.Contains(v.Help, "responded with a status of") && slices.Contains(faults, name)
+				if !told {
+					t.Errorf("%s at %d px: %s (%s): %s\n\t%s", path, width, v.Rule, v.Impact, v.Help, strings.Join(v.Nodes, "\n\t"))
+				}
+			}
 		}
 	}
 }
 
 // resultServer serves the signer to a browser as one person, and the results of
-// three uploads at addresses that can be visited.
-func resultServer(t *testing.T, g *rig, auth web.Authenticator) string {
+// uploads at addresses that can be visited; code is that of another document.
+func resultServer(t *testing.T, g *rig, auth web.Authenticator, signed []byte, code string) string {
 	t.Helper()
-	signed := g.signed(g.status(firstCompleted(t, g)))
-	files := map[string][]byte{"bueno": signed, "alterado": bytes.Replace(signed, []byte("(Resolucion)"), []byte("(Resolucidn)"), 1), "otro": sample("otro")}
+	type upload struct {
+		file []byte
+		code string
+	}
+	files := map[string]upload{
+		"bueno": {signed, ""}, "alterado": {bytes.Replace(signed, []byte("(Resolucion)"), []byte("(Resolucidn)"), 1), ""}, "otro": {sample("otro"), ""},
+		"falta": {[]byte{}, "ABCD-EFGH-JKMN-PQRS"}, "codigo-desconocido": {signed, "ZZZZ-ZZZZ-ZZZZ-ZZZZ"}, "codigo-ajeno": {signed, code},
+		"complejo": {[]byte(trickComplex), ""}, "interrumpido": {[]byte(trickInterrupted), ""}, "seguido": {sample("otro"), ""},
+	}
 	real := g.srv.Config.Handler
 	g.srv.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, err := auth.Principal(r)
@@ -128,7 +154,7 @@ func resultServer(t *testing.T, g *rig, auth web.Authenticator) string {
 		}
 		if name, ok := strings.CutPrefix(r.URL.Path, "/resultado/"); ok {
 			var b bytes.Buffer
-			contentType := form(t, &b, files[name])
+			contentType := form(t, &b, files[name].file, "code", files[name].code)
 			r, err = http.NewRequestWithContext(r.Context(), http.MethodPost, "/verificar", &b)
 			if err != nil {
 				t.Error(err)
@@ -136,16 +162,42 @@ func resultServer(t *testing.T, g *rig, auth web.Authenticator) string {
 			r.Host, r.RequestURI, r.RemoteAddr = g.host, "/verificar", "127.0.0.1:1"
 			r.Header.Set("Content-Type", contentType)
 			r.Header.Set("Sec-Fetch-Site", "same-origin")
+			if name == "seguido" {
+				r.Header.Set("X-Forwarded-For", impatientClient)
+			}
 		}
 		real.ServeHTTP(w, r)
 	})
 	return "http://" + g.host
 }
 
-func firstCompleted(t *testing.T, g *rig) (id string) {
-	t.Helper()
-	if err := g.w.DB.QueryRow(t.Context(), "SELECT id FROM signer_request WHERE state = 'completed'").Scan(&id); err != nil {
-		t.Fatal(err)
+// Files that trick answers as a child that cannot judge them.
+const trickComplex, trickInterrupted = "complejo", "interrumpido"
+
+// trick is a verifier with such files.
+type trick struct{ signer.Verifier }
+
+// Verify implements signer.Verifier.
+func (v trick) Verify(ctx context.Context, base io.ReaderAt, size int64) (*pades.Report, error) {
+	switch size {
+	case int64(len(trickComplex)):
+		return nil, &isolate.LimitError{Limit: isolate.Memory}
+	case int64(len(trickInterrupted)):
+		return nil, isolate.ErrInterrupted
 	}
-	return id
+	return v.Verifier.Verify(ctx, base, size)
+}
+
+// impatientClient is an address that has always asked too much.
+const impatientClient = "192.0.2.77"
+
+// impatient counts for all but that one.
+type impatient struct{}
+
+// Take implements cache.Taker.
+func (impatient) Take(_ context.Context, key string, _ cache.Rate, _ int) (cache.Decision, error) {
+	if strings.HasSuffix(key, impatientClient) {
+		return cache.Decision{RetryAfter: time.Minute}, nil
+	}
+	return cache.Decision{Allowed: true}, nil
 }

@@ -195,7 +195,7 @@ func TestRate(t *testing.T) {
 	for range 20 {
 		ask("2001:db8:1:2::1", 200)
 	}
-	contains(t, ask("2001:db8:1:2:ffff::9", 429), "No pudimos comprobar este archivo", "Espere unos minutos")
+	contains(t, ask("2001:db8:1:2:ffff::9", 429), "No pudimos comprobar este archivo", "en unos minutos")
 	ask("2001:db8:1:3::1", 200)
 	ask("192.0.2.1", 200)
 	status, _, raw := g.send("POST", "/api/v1/validations", "|", "application/pdf", bytes.NewReader(sample("x")), "X-Forwarded-For", "2001:db8:1:2::1")
