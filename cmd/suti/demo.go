@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"oruro.gob.bo/suti/cmd/internal/demo"
+	"oruro.gob.bo/suti/internal/identity"
 )
 
 // newDemoCommand runs the whole system on this machine until it is interrupted.
@@ -104,7 +105,7 @@ func (c *cli) welcome(i *demo.Instance, dir string) {
 	if i.File.TLSRootPEM != "" {
 		first = fmt.Sprintf("\nAntes: importe en su navegador %s (autoridad para sitios web; solo vale para localhost)", filepath.Join(dir, demo.TLSRootName))
 	}
-	fmt.Fprintf(c.stdout, `Suti, DEMOSTRACIÓN - SIN VALIDEZ LEGAL%[12]s
+	fmt.Fprintf(c.stdout, `Suti, `+identity.DemoNotice+`%[12]s
   Suti:      %[1]s
   Trámites:  %[2]s        Becas: %[3]s
 Personas (cédula y clave; los códigos de su tarjeta están en demo.json):

@@ -57,6 +57,9 @@ func TestPageIsWellFormedAndInItsLanguage(t *testing.T) {
 				want = 200
 			}
 			body := w.Body.String()
+			if law := map[string]string{"es": "firma electrónica, no firma digital (Ley 164)", "en": "not a “firma digital” (Bolivian Law 164)"}[lang]; !strings.Contains(body, law) {
+				t.Errorf("%s in %s does not say what the signatures are by law", path, lang)
+			}
 			if w.Code != want || w.Header().Get("Content-Language") != lang || !strings.Contains(body, `<html lang="`+lang+`">`) {
 				t.Errorf("%s in %q: got %d %s", path, accept, w.Code, w.Header().Get("Content-Language"))
 			}
@@ -346,7 +349,7 @@ func TestErrorPageNamesTheRequest(t *testing.T) {
 
 func TestDemoBannerAndTheme(t *testing.T) {
 	t.Parallel()
-	const banner = "DEMOSTRACIÓN – SIN VALIDEZ LEGAL"
+	const banner = "DEMOSTRACIÓN - SIN VALIDEZ LEGAL" // identity.DemoNotice, letter for letter
 	for _, demo := range []bool{false, true} {
 		site, _ := webtest.NewSite(t, webtest.Options{Demo: demo, Public: "https://id.example.bo",
 			Theme: web.Theme{Service: "Suti", Institution: "Gobierno Autónomo Departamental de Potosí", CSS: ":root { --brand: #123456 }"}})

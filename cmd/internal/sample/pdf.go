@@ -8,6 +8,7 @@ import (
 	"sync"
 	"unicode/utf16"
 
+	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/signer/pdffont"
 )
 
@@ -30,7 +31,7 @@ type line struct {
 // says of itself that it is a demonstration. The caller must not change it.
 var PDF = sync.OnceValue(func() []byte {
 	return writePDF("Resolución Administrativa de ejemplo", []line{
-		{true, 11, 0, "DEMOSTRACIÓN - SIN VALIDEZ LEGAL"},
+		{true, 11, 0, identity.DemoNotice},
 		{true, 16, 44, "Resolución Administrativa N.º 000/2026"},
 		{false, 11, 22, "Gobierno Autónomo Departamental de Oruro (institución de ejemplo)"},
 		{true, 12, 36, "VISTOS Y CONSIDERANDO:"},
@@ -45,7 +46,7 @@ var PDF = sync.OnceValue(func() []byte {
 		{false, 11, 16, "Recordar que una copia impresa se compara con el documento registrado, y que"},
 		{false, 11, 16, "solo la revisión del archivo dice si es el mismo que se firmó."},
 		{false, 11, 36, "Regístrese, comuníquese y archívese."},
-		{false, 9, 230, "DEMOSTRACIÓN - SIN VALIDEZ LEGAL. Firma electrónica, no firma digital (Ley 164)."},
+		{false, 9, 230, identity.DemoNotice + ". Firma electrónica, no firma digital (Ley 164)."},
 	})
 })
 

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"time"
 
+	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/sdk"
 )
 
@@ -84,7 +85,7 @@ func newApp(ctx context.Context, c Config, look string, nav []link) (*app, error
 	}
 	// A form's target is checked after redirects too: leaving ends at the issuer.
 	a.policy = "default-src 'none'; base-uri 'none'; form-action 'self' " + c.Issuer + "; frame-ancestors 'none'; img-src 'self'; style-src 'self'"
-	funcs := template.FuncMap{"moment": moment, "level": levelText}
+	funcs := template.FuncMap{"moment": moment, "level": levelText, "demo": func() string { return identity.DemoNotice }}
 	for _, name := range []string{"tramites", "mis-tramites", "certificado", "firmas", "pedir", "pedido", "becas", "mis-becas", "mensaje"} {
 		t, err := template.New("layout.html").Funcs(funcs).ParseFS(files, "templates/layout.html", "templates/"+name+".html")
 		if err != nil {

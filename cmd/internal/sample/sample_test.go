@@ -39,7 +39,7 @@ func TestLoginShowsWhatWasShared(t *testing.T) {
 	if res.StatusCode != http.StatusOK || res.Request.URL.Path != "/mis-tramites" {
 		t.Fatalf("after login: %d at %s\n%s", res.StatusCode, res.Request.URL, body)
 	}
-	wants(t, body, "Ana María Mamani Quispe", "sub-ana", "N2: identidad comprobada en ventanilla", "sid-", "DEMOSTRACIÓN – SIN VALIDEZ LEGAL")
+	wants(t, body, "Ana María Mamani Quispe", "sub-ana", "N2: identidad comprobada en ventanilla", "sid-", "DEMOSTRACIÓN - SIN VALIDEZ LEGAL")
 	if _, body = br.get("/certificado"); !strings.Contains(body, "y la suya lo está") {
 		t.Errorf("N2 page:\n%s", body)
 	}

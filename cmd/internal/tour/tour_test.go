@@ -11,6 +11,7 @@ import (
 	"oruro.gob.bo/suti/cmd/internal/tour"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/db/dbtest"
+	"oruro.gob.bo/suti/internal/identity"
 )
 
 // artefacts are what a tour leaves behind.
@@ -31,6 +32,24 @@ func take(t *testing.T, c tour.Config) {
 		if info, err := os.Stat(filepath.Join(c.Out, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	checkSeal(t, filepath.Join(c.Out, "firmado.pdf"), c.PDF == "")
+}
+
+// checkSeal wants the seal to say, in text that can be searched, that it is of a
+// demonstration. The built-in document says so twice itself.
+func checkSeal(t *testing.T, path string, builtIn bool) {
+	t.Helper()
+	if _, err := exec.LookPath("pdftotext"); err != nil {
+		dbtest.Missing(t, "pdftotext is not installed")
+	}
+	text, err := exec.CommandContext(t.Context(), "pdftotext", path, "-").CombinedOutput()
+	want := 1
+	if builtIn {
+		want = 3
+	}
+	if n := bytes.Count(text, []byte(identity.DemoNotice)); err != nil || n < want {
+		t.Errorf("%q stands %d times in the signed file, want %d or more: %v", identity.DemoNotice, n, want, err)
 	}
 }
 

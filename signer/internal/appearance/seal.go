@@ -9,6 +9,7 @@ import (
 
 	"rsc.io/qr"
 
+	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/signer/pdffont"
 )
 
@@ -39,7 +40,6 @@ const (
 	wordDate    = "Fecha: "
 	wordVerify  = "Verifique en: "
 	wordCode    = "Código: "
-	wordDemo    = "DEMOSTRACIÓN: SIN VALIDEZ LEGAL"
 	largest     = 9.0 // points
 	easy        = 5.5
 	smallest    = 3.5
@@ -122,7 +122,7 @@ func (s *Seal) lines(regular, bold *pdffont.Face) []line {
 		add(regular, "F0", wordCode+s.Code)
 	}
 	if s.Demo {
-		add(bold, "F1", wordDemo)
+		add(bold, "F1", identity.DemoNotice)
 	}
 	return out
 }
