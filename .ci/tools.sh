@@ -2,18 +2,28 @@
 # Installs from the distribution what the tests need and the machine lacks.
 # Without root or without a package manager it says exactly what to install.
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 
 declare -A need=(
   [postgresql]="postgres" [redis-server]="redis-server" [chromium]="chromium" [poppler-utils]="pdfsig"
   [mupdf-tools]="mutool" [qpdf]="qpdf" [softhsm2]="softhsm2-util" [openssl]="openssl" [libnss3-tools]="certutil" [fonts-dejavu-core]=""
+  [systemd]="systemd-analyze" [strace]="strace" [python3]="python3" [npm]="npm"
 )
 
 have() {
   case $1 in
     postgresql) [ -n "$(find_postgres)" ] ;;
     fonts-dejavu-core) [ -d /usr/share/fonts/truetype/dejavu ] ;;
+    npm) have_axe || command -v npm >/dev/null 2>&1 ;; # fetches axe-core, once
     *) command -v "${need[$1]}" >/dev/null 2>&1 ;;
   esac
+}
+
+# have_axe tells whether axe-core was fetched before: see axe.sh.
+have_axe() {
+  local version
+  version=$(sed -n 's/^version=//p' "$here/axe.sh")
+  [ -s "${SUTI_BUILD_DIR:-"$here/../out"}/axe-core-$version/axe.min.js" ]
 }
 
 # find_postgres prints the folder of the newest installed initdb.
@@ -36,7 +46,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
   if [ "$(id -u)" != 0 ]; then
     echo "The tests need packages that are not installed. Run, then try again:" >&2
-    echo "  sudo apt-get install -y ${missing[*]}" >&2
+    echo "  sudo apt-get install -y --no-install-recommends ${missing[*]}" >&2
     exit 1
   fi
   echo "installing: ${missing[*]}" >&2
@@ -45,5 +55,5 @@ if [ ${#missing[@]} -gt 0 ]; then
   # A test starts its own servers; the package's own must not come up.
   printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d.suti && chmod +x /usr/sbin/policy-rc.d.suti
   if [ ! -e /usr/sbin/policy-rc.d ]; then mv /usr/sbin/policy-rc.d.suti /usr/sbin/policy-rc.d; trap 'rm -f /usr/sbin/policy-rc.d' EXIT; else rm -f /usr/sbin/policy-rc.d.suti; fi
-  apt-get install -y -qq "${missing[@]}" >&2
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 fi
