@@ -243,3 +243,43 @@ func TestNobodyIsSentAwayUnasked(t *testing.T) {
 		}
 	})
 }
+
+// TestSharedDeviceNamesThePersonAtEveryEntry: also after a passkey, which may be
+// a relative's, and also where nothing is left to be permitted (D27). On a
+// device of one's own nothing is asked twice.
+func TestSharedDeviceNamesThePersonAtEveryEntry(t *testing.T) {
+	each(t, func(w *world) {
+		who := w.person(identity.N2)
+		a := w.register(idp.Client{ID: "app-a", Profile: idp.ProfileWeb})
+		own := w.browser()
+		own.enter(a.authorize(), who) // permits
+		if outside, _, _ := own.follow(a.authorize()); outside == nil {
+			w.t.Error("on the own device a second entry is asked about")
+		}
+		br := w.browser()
+		_, _, page := br.follow(a.authorize())
+		outside, _, page := br.follow(br.loginOn(page, who, "yes"))
+		for i := range 2 {
+			if outside != nil || !strings.Contains(page, "Usted entra como Ana María Mamani Quispe") || !strings.Contains(page, "/no-soy-yo") {
+				w.t.Fatalf("entry %d on a shared device names nobody: %v\n%s", i, outside, page)
+			}
+			if br.accept(page).Query().Get("code") == "" {
+				w.t.Errorf("entry %d gives no code", i)
+			}
+			outside, _, page = br.follow(a.authorize())
+		}
+	})
+}
+
+// TestLeadOfALogin: the login page says what it is about by where the person
+// comes from, and nothing about that place.
+func TestLeadOfALogin(t *testing.T) {
+	each(t, func(w *world) {
+		for path, want := range map[string]string{"/firmas/req_1": "Todavía no tengo cuenta", "/firmas/": "Identifíquese para continuar.", "/cuenta": "Identifíquese para continuar."} {
+			_, _, page := w.browser().follow(w.issuer + "/entrar?volver=" + url.QueryEscape(path))
+			if lead := regexpGroup(w.t, `<p class="lead">([^<]*)</p>`)(page); lead != want {
+				w.t.Errorf("%s: %q, want %q", path, lead, want)
+			}
+		}
+	})
+}

@@ -180,7 +180,7 @@ func newWorldLogging(t *testing.T, d *db.DB, logger *slog.Logger) *world {
 	w.issuer = "http://localhost:" + port
 	w.p = must(idp.New(t.Context(), idp.Config{
 		Issuer: w.issuer, DB: d, Keys: keys, KEK: kek, Audit: log, Cache: must(memory.New(memory.Config{Now: w.clock.Now}))(t), Pages: pages,
-		Authenticator: w.people, Cards: w.people, Directory: w.people, Logger: logger, Now: w.clock.Now,
+		Authenticator: w.people, Cards: w.people, Directory: w.people, Leads: map[string]string{"/firmas/": "idp.login.register"}, Logger: logger, Now: w.clock.Now,
 	}))(t)
 	site := must(web.New(web.Config{Public: must(web.ParsePublicURL(w.issuer))(t), Catalog: catalog, Pages: pages, Logger: logger, Now: w.clock.Now}))(t)
 	browser := must(site.NewBrowserMux(web.BrowserConfig{InsecureCrossOriginBypass: []string{idp.AuthorizePost, idp.LogoutPost}}))(t)
@@ -330,6 +330,12 @@ var interactionRE = regexp.MustCompile(`/entrar/int_[0-9a-z]{26}`)
 // login proves to be a person on the login page of the interaction in body.
 func (b *browser) login(body string, who identity.PersonID) string {
 	b.w.t.Helper()
+	return b.loginOn(body, who, "")
+}
+
+// loginOn is login on a device that is shared if shared is not empty.
+func (b *browser) loginOn(body string, who identity.PersonID, shared string) string {
+	b.w.t.Helper()
 	at := interactionRE.FindString(body)
 	if at == "" {
 		b.w.t.Fatalf("no login page:\n%s", body)
@@ -339,7 +345,7 @@ func (b *browser) login(body string, who identity.PersonID) string {
 	if json.Unmarshal([]byte(raw), &begun) != nil || begun.ID == "" {
 		b.w.t.Fatalf("options: %d %s", res.StatusCode, raw)
 	}
-	answer := must(json.Marshal(map[string]any{"id": begun.ID, "response": map[string]any{"person": who}}))(b.w.t)
+	answer := must(json.Marshal(map[string]any{"id": begun.ID, "shared": shared, "response": map[string]any{"person": who}}))(b.w.t)
 	res, raw = b.do(http.MethodPost, b.w.issuer+at+"/llave", "application/json", string(answer), "Origin", b.w.issuer)
 	var end struct{ Next, Problem string }
 	if json.Unmarshal([]byte(raw), &end) != nil || end.Next == "" {

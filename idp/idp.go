@@ -65,6 +65,10 @@ type Config struct {
 
 	// DeviceBoundN3 asks device-bound keys for N3; the demo leaves it off and says so.
 	DeviceBoundN3 bool
+	// Leads says, by the path below which a page of this site lies, what the login
+	// page tells whoever comes for it: keys of texts without arguments, which must
+	// give nothing away to strangers. The longest path counts.
+	Leads map[string]string
 	// Pages renders pages; its catalogue holds Texts.
 	Pages  *web.Pages
 	Logger *slog.Logger
@@ -111,7 +115,7 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	}
 	p.flow, err = flow.New(flow.Config{
 		Issuer: c.Issuer, DB: c.DB, Audit: c.Audit, Cache: c.Cache, Engine: p.engine, Session: p.session,
-		Authenticator: c.Authenticator, Cards: c.Cards, Directory: c.Directory, Pages: p.pages, Logger: c.Logger, Now: c.Now,
+		Authenticator: c.Authenticator, Cards: c.Cards, Directory: c.Directory, Leads: c.Leads, Pages: p.pages, Logger: c.Logger, Now: c.Now,
 	})
 	if err != nil {
 		return nil, err

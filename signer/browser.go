@@ -25,6 +25,10 @@ const (
 	maxForm  = 16 << 10
 )
 
+// LoginLeads says what the login page tells whoever comes for one of the pages
+// of this context, by path prefix, as i18n keys. i18n:use signer.login.waits
+func LoginLeads() map[string]string { return map[string]string{"/firmas/": "signer.login.waits"} }
+
 // RegisterBrowser registers the pages: the inbox and approval for people signed in,
 // and public verification.
 func (s *Service) RegisterBrowser(m *web.BrowserMux) {

@@ -60,7 +60,7 @@ func newRig(t testing.TB, d *db.DB, change ...func(*signer.Config)) *rig {
 	}
 	g.host = site.Public().Host()
 	g.config = signer.Config{DB: d, Blobs: blobs, Audit: g.w.Audit, Core: g.w.Core, Directory: g, Subjects: g, API: g, Auth: g, Pages: pages, Public: site.Public(),
-		Verifier: signer.LocalVerifier{Roots: g.w.CA.Pool, TimestampRoots: g.w.CA.Pool, Now: g.w.Clock.Now}, Demo: true, TempDir: t.TempDir(), Now: g.w.Clock.Now}
+		Verifier: signer.LocalVerifier{Roots: g.w.CA.Pool, TimestampRoots: g.w.CA.Pool, Now: g.w.Clock.Now}, SignOut: "/cuenta/salir", NotMe: "/cuenta/otra-persona", Demo: true, TempDir: t.TempDir(), Now: g.w.Clock.Now}
 	for _, c := range change {
 		c(&g.config)
 	}

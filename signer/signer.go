@@ -88,7 +88,7 @@ type Renderer interface {
 	Render(ctx context.Context, base io.ReaderAt, size int64, max int, put func(n, width, height int, png []byte) error) (total int, err error)
 }
 
-// Config configures [New]. Renderer, Limiter, TempDir, SignOut, Demo, the limits,
+// Config configures [New]. Renderer, Limiter, TempDir, SignOut, NotMe, Demo, the limits,
 // RefuseFindings, Logger and Now have defaults; everything else is required.
 type Config struct {
 	DB        *db.DB
@@ -115,8 +115,9 @@ type Config struct {
 	Judging, Uploads int
 	// TempDir holds uploads while they are verified, nameless; the system's by default.
 	TempDir string
-	// SignOut is the path to which "Salir" posts; none if empty.
-	SignOut string
+	// SignOut is the path to which "Salir" posts, NotMe the page to which "No soy
+	// yo" leads; none if empty.
+	SignOut, NotMe string
 	// Demo says on seals that nothing here has legal value.
 	Demo bool
 	// MaxDocument bounds a document, in bytes; 100 MiB by default. MaxVerify bounds
@@ -188,7 +189,7 @@ func New(c Config) (*Service, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	pages, err := page.New(c.Pages, c.SignOut)
+	pages, err := page.New(c.Pages, c.SignOut, c.NotMe)
 	if err != nil {
 		return nil, err
 	}

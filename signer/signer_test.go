@@ -33,6 +33,9 @@ func TestStory(t *testing.T) {
 		if st.State != "pending" || !strings.HasSuffix(st.SignURL, "/firmas/"+st.ID) || st.RequestedLevel != "B-T" || st.AchievedLevel != "" {
 			t.Errorf("created %+v", st)
 		}
+		for _, path := range []string{"/firmas", "/firmas/" + st.ID} { // whoever it is not must be able to say so (D27)
+			contains(t, g.page(path, official, 200), `href="/cuenta/otra-persona"`, `action="/cuenta/salir"`, official.Profile.Name.Full())
+		}
 		contains(t, g.page("/firmas", official, 200), "Resolución 12/2026", "Gobierno Autónomo Departamental de Oruro", "Secretaria Departamental de Minería, interino")
 		lacks(t, g.page("/firmas", citizen, 200), "Resolución 12/2026")
 		contains(t, g.page("/firmas/"+st.ID, official, 200), "María José Mamani Ñáñez", "2 páginas", "Firma electrónica, certificado interno", "Firma 1 de 2")

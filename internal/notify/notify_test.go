@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -259,14 +260,14 @@ func TestDemoKeepsSealedMessages(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		got, err := demo.Messages(t.Context(), notify.Email, 10)
+		got, _, err := demo.Messages(t.Context(), notify.Email, "", 10)
 		if err != nil || len(got) != 2 || got[0].To != "pedro@example.bo" || got[1].Text != "Texto" {
 			t.Errorf("got %+v, %v", got, err)
 		}
-		if got, err := demo.Messages(t.Context(), notify.SMS, 10); err != nil || len(got) != 0 {
+		if got, _, err := demo.Messages(t.Context(), notify.SMS, "", 10); err != nil || len(got) != 0 {
 			t.Errorf("SMS %+v, %v", got, err)
 		}
-		if _, err := notify.NewDemo(d, envelope.NewKey()).Messages(t.Context(), notify.Email, 10); !errors.Is(err, notify.ErrDemo) {
+		if _, _, err := notify.NewDemo(d, envelope.NewKey()).Messages(t.Context(), notify.Email, "", 10); !errors.Is(err, notify.ErrDemo) {
 			t.Errorf("with another key: %v", err)
 		}
 		var n int64
@@ -275,6 +276,47 @@ func TestDemoKeepsSealedMessages(t *testing.T) {
 			return err
 		}); err != nil || n != 2 {
 			t.Errorf("purged %d, %v", n, err)
+		}
+	})
+}
+
+// TestDemoPages: each page begins where the last one ended, also among messages
+// of one instant, and what comes in between moves nothing.
+func TestDemoPages(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, lines(), func(t *testing.T, d *db.DB) {
+		demo := notify.NewDemo(d, envelope.NewKey())
+		send := func(id string, at time.Time) {
+			if err := demo.Send(t.Context(), notify.Message{ID: id, Channel: notify.SMS, To: "+59171234567", Text: id, At: at}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var want []string
+		for i := range 5 {
+			send(fmt.Sprintf("sms:%d", i), start.Add(time.Duration(i/2)*time.Minute))
+			want = append([]string{fmt.Sprintf("sms:%d", i)}, want...)
+		}
+		var got []string
+		for cursor, pages := "", 0; ; pages++ {
+			list, next, err := demo.Messages(t.Context(), notify.SMS, cursor, 2)
+			if err != nil || pages > 2 {
+				t.Fatalf("page %d: %v", pages, err)
+			}
+			for _, m := range list {
+				got = append(got, m.ID)
+			}
+			send(fmt.Sprintf("sms:new-%d", pages), start.Add(time.Hour))
+			if cursor = next; next == "" {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		for _, bad := range []string{"x", "eA", "MTIz", strings.Repeat("A", 400), "MSAA"} { // "x", "123", "1 \x00"
+			if _, _, err := demo.Messages(t.Context(), notify.SMS, bad, 2); !errors.Is(err, notify.ErrCursor) {
+				t.Errorf("%q: %v", bad, err)
+			}
 		}
 	})
 }

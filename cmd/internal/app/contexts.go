@@ -108,7 +108,7 @@ func (a *App) openSigner(context.Context) error {
 	}
 	a.Signer, err = signer.New(signer.Config{
 		DB: a.DB, Blobs: a.Blobs, Audit: a.Audit, Core: a.Core, Directory: directory{a.Enrolment}, Subjects: clients{a.IDP}, API: clients{a.IDP}, Auth: a.IDP,
-		Pages: a.Pages, Public: a.Site.Public(), Verifier: verify, Limiter: a.rates, TempDir: uploads, Renderer: draw, SignOut: console.PathSignOut, Demo: c.Demo,
+		Pages: a.Pages, Public: a.Site.Public(), Verifier: verify, Limiter: a.rates, TempDir: uploads, Renderer: draw, SignOut: console.PathSignOut, NotMe: console.PathNotMe, Demo: c.Demo,
 		Logger: c.Logger, Now: c.Now,
 	})
 	return err

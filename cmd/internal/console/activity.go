@@ -36,7 +36,7 @@ func (s *site) activity(w http.ResponseWriter, r *http.Request) error {
 	}
 	views, next, err := s.c.Audit.BySubject(ctx, me.Person(), q.Get("desde"), perPage)
 	if errors.Is(err, audit.ErrCursor) {
-		return &web.Error{Status: http.StatusBadRequest, Code: "invalid_cursor", Detail: "web.error.cursor", Err: err}
+		return badCursor(err)
 	}
 	if err != nil {
 		return err
@@ -59,6 +59,11 @@ func (s *site) activity(w http.ResponseWriter, r *http.Request) error {
 		Next  string
 		First bool
 	}{list, next, q.Get("desde") == ""}})
+}
+
+// badCursor answers a cursor that none of our pages gave out.
+func badCursor(err error) error {
+	return &web.Error{Status: http.StatusBadRequest, Code: "invalid_cursor", Detail: "web.error.cursor", Err: err}
 }
 
 // kindReading is the kind of a person's looks at her own records.

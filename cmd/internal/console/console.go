@@ -60,7 +60,9 @@ type Registry interface {
 
 // Mailbox shows what a demonstration would have sent.
 type Mailbox interface {
-	Messages(ctx context.Context, c notify.Channel, limit int) ([]notify.Message, error)
+	// Messages returns a page, newest first, and the cursor of the next one or "".
+	// notify.ErrCursor if cursor is none of its own.
+	Messages(ctx context.Context, c notify.Channel, cursor string, limit int) (list []notify.Message, next string, err error)
 }
 
 // Config configures [Register]. All but Mailbox and VerifierKey are needed.

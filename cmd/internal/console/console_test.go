@@ -298,6 +298,41 @@ func TestMailbox(t *testing.T) {
 		t.Error("the channels are mixed")
 	}
 	wants(t, w.get("/"), `href="/demo/correo"`)
+	for i := range 20 {
+		m := notify.Message{ID: "sms:" + strconv.Itoa(2+i), Channel: notify.SMS, To: "+59171234567", Text: "Otro " + strconv.Itoa(i) + ".", At: start.Add(time.Duration(1+i) * time.Minute)}
+		if err := w.demo.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := w.get("/demo/sms")
+	wants(t, first, "Otro 19.", "Otro 0.", "Ver mensajes anteriores")
+	if strings.Contains(first, "se agrego una llave") || strings.Contains(first, "Volver a lo más reciente") {
+		t.Error("the first page shows what belongs to the second")
+	}
+	_, rest, _ := strings.Cut(first, `href="/demo/sms?desde=`)
+	cursor, _, _ := strings.Cut(rest, `"`)
+	second := w.get("/demo/sms?desde=" + cursor)
+	wants(t, second, "se agrego una llave", "Volver a lo más reciente")
+	if strings.Contains(second, "Otro 0.") || strings.Contains(second, "Ver mensajes anteriores") {
+		t.Error("the second page does not begin after the first, or claims a third")
+	}
+	if res, _ := w.do(http.MethodGet, "/demo/sms?desde=nada", ""); res.StatusCode != http.StatusBadRequest {
+		t.Errorf("bad cursor: %d", res.StatusCode)
+	}
+}
+
+// TestHome: whoever is signed in is named and offered no registration.
+func TestHome(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	anybody := w.get("/")
+	wants(t, anybody, `href="/registro"`, `href="/cuenta"`)
+	w.enter(w.ana, "ses_a")
+	mine := w.get("/")
+	wants(t, mine, "Usted entró como Ñusta Ana Mamani Quispe", `href="/cuenta"`, `href="/firmas"`, "Mis firmas", `href="/cuenta/otra-persona"`)
+	if strings.Contains(mine, `href="/registro"`) || strings.Contains(anybody, "otra-persona") {
+		t.Error("the page does not know whether anybody is signed in")
+	}
 }
 
 // Every page in both languages and at both widths: nothing for axe to find.
@@ -327,6 +362,7 @@ func TestScreens(t *testing.T) {
 	w.enter(w.eva, "ses_e")
 	look("cuenta-personal", "/cuenta")
 	w.enter(w.ana, "ses_a")
+	look("inicio-dentro", "/")
 	for _, path := range []string{"/cuenta", "/cuenta/sesiones", "/cuenta/permisos", "/cuenta/actividad", "/cuenta/otra-persona", "/transparencia", "/demo/correo", "/demo/sms"} {
 		look(strings.ReplaceAll(path[1:], "/", "-"), path)
 	}

@@ -78,8 +78,8 @@ func (s *site) earlierLogs(r *http.Request) ([]earlierLog, error) {
 	return out, nil
 }
 
-// maxShown is how many messages the demonstration's mailbox shows.
-const maxShown = 50
+// mailsPerPage is how many messages a page of the demonstration's mailbox shows.
+const mailsPerPage = 20
 
 // mail is a message with its paragraphs.
 type mail struct {
@@ -89,7 +89,14 @@ type mail struct {
 
 // mailbox shows what would have been sent on a channel.
 func (s *site) mailbox(w http.ResponseWriter, r *http.Request, c notify.Channel, path, title string) error {
-	list, err := s.c.Mailbox.Messages(r.Context(), c, maxShown)
+	q, err := web.Query(r)
+	if err != nil {
+		return err
+	}
+	list, next, err := s.c.Mailbox.Messages(r.Context(), c, q.Get("desde"), mailsPerPage)
+	if errors.Is(err, notify.ErrCursor) {
+		return badCursor(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -101,5 +108,9 @@ func (s *site) mailbox(w http.ResponseWriter, r *http.Request, c notify.Channel,
 	for i := range nav {
 		nav[i].Current = nav[i].Path == path
 	}
-	return s.set.Render(w, r, web.Page{Template: "buzon", Title: title, Data: out, Nav: nav})
+	return s.set.Render(w, r, web.Page{Template: "buzon", Title: title, Nav: nav, Data: struct {
+		List       []mail
+		Path, Next string
+		First      bool
+	}{out, path, next, q.Get("desde") == ""}})
 }

@@ -81,7 +81,7 @@ var ErrRefused = errors.New("idp: authentication refused")
 // ErrThrottled reports too many failures; the person must wait or come to a counter.
 var ErrThrottled = errors.New("idp: too many failed attempts")
 
-// Config configures New; all fields but Cards, Demo, Logger and Now are needed.
+// Config configures New; all fields but Cards, Leads, Logger and Now are needed.
 type Config struct {
 	Issuer        string
 	DB            *db.DB
@@ -93,8 +93,10 @@ type Config struct {
 	Authenticator Authenticator
 	Cards         CardAuthenticator
 	Directory     Directory
-	Logger        *slog.Logger
-	Now           func() time.Time
+	// Leads are what the login page says for our own pages, by path prefix.
+	Leads  map[string]string
+	Logger *slog.Logger
+	Now    func() time.Time
 }
 
 // Flow serves the login. It is safe for concurrent use and keeps nothing in memory.

@@ -105,12 +105,24 @@ func (f *Flow) show(w http.ResponseWriter, r *http.Request) error {
 func (f *Flow) loginView(st *state, problem string) page.Login {
 	v := page.Login{
 		App: st.client.Name, Local: st.request.Local != "", Action: PathPrefix + st.interaction.ID, Cards: f.cfg.Cards != nil,
-		StepUp: st.next == stepUp, Insufficient: st.insufficient, Problem: problem, Hint: st.request.LoginHint, Redirect: st.request.RedirectURI,
+		Lead: f.lead(st.request.Local), StepUp: st.next == stepUp, Insufficient: st.insufficient, Problem: problem, Hint: st.request.LoginHint, Redirect: st.request.RedirectURI,
 	}
 	if st.next == stepUp {
 		v.Person, v.Shared = st.profile.Name.Full(), st.session.Shared
 	}
 	return v
+}
+
+// lead returns what to say to whoever comes for one of our own pages; "" is
+// nothing in particular.
+func (f *Flow) lead(local string) string {
+	best, key := 0, ""
+	for prefix, k := range f.cfg.Leads {
+		if len(prefix) > best && len(local) > len(prefix) && strings.HasPrefix(local, prefix) {
+			best, key = len(prefix), k
+		}
+	}
+	return key
 }
 
 func (f *Flow) consentView(st *state) page.Consent {

@@ -99,10 +99,10 @@ func (f *Flow) assess(ctx context.Context, st *state) error {
 		st.next = stepUp // voluntary: asked once, then answered with what was reached
 		return nil
 	}
-	return f.assessConsent(ctx, st, during)
+	return f.assessConsent(ctx, st)
 }
 
-func (f *Flow) assessConsent(ctx context.Context, st *state, during bool) error {
+func (f *Flow) assessConsent(ctx context.Context, st *state) error {
 	st.next = stepDone
 	if st.request.Local != "" {
 		return nil
@@ -120,8 +120,9 @@ func (f *Flow) assessConsent(ctx context.Context, st *state, during bool) error 
 			st.missing = append(st.missing, s)
 		}
 	}
-	// On a shared device every entry names the person, once per entry (D27).
-	if len(st.missing) > 0 || st.session.Shared && !during || st.request.HasPrompt("consent") {
+	// On a shared device every entry names the person, also one who has just
+	// unlocked a passkey: it may be a relative's (D27).
+	if len(st.missing) > 0 || st.session.Shared || st.request.HasPrompt("consent") {
 		st.next = stepConsent
 	}
 	return nil

@@ -54,6 +54,7 @@ const (
 type Login struct {
 	App          string // who asks; its name
 	Local        bool   // Suti's own page asks
+	Lead         string // for Local: i18n key of what it is about; may be empty
 	Action       string // path of the interaction
 	Cards        bool   // password and code card are possible
 	StepUp       bool   // the same person must prove more, or anew

@@ -26,13 +26,14 @@ func Texts() fs.FS {
 
 // Pages renders the signer's pages.
 type Pages struct {
-	set     *web.Set
-	signOut string
+	set            *web.Set
+	signOut, notMe string
 }
 
 // New parses the pages. signOut is the path to which a form posts to end the
-// session; empty if there is none.
-func New(p *web.Pages, signOut string) (*Pages, error) {
+// session, notMe the page for whoever is not the person named; empty if there
+// is none.
+func New(p *web.Pages, signOut, notMe string) (*Pages, error) {
 	sub, err := fs.Sub(files, "templates")
 	if err != nil {
 		return nil, err
@@ -41,11 +42,11 @@ func New(p *web.Pages, signOut string) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pages{set, signOut}, nil
+	return &Pages{set, signOut, notMe}, nil
 }
 
 func (p *Pages) render(w http.ResponseWriter, r *http.Request, who string, page web.Page) error {
-	page.Person, page.SignOut = who, p.signOut
+	page.Person, page.SignOut, page.NotMe = who, p.signOut, p.notMe
 	return p.set.Render(w, r, page)
 }
 
