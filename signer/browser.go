@@ -55,6 +55,9 @@ func (s *Service) RegisterBrowser(m *web.BrowserMux) {
 	m.Handle("GET /verificar/{code}", s.showCode)
 }
 
+// decidedShown is how many of a person's decisions the inbox shows.
+const decidedShown = 20
+
 const maxApproval = core.MaxAssertion + 8<<10
 
 type personHandler func(w http.ResponseWriter, r *http.Request, p web.Principal) error
@@ -72,7 +75,18 @@ func (s *Service) inbox(w http.ResponseWriter, r *http.Request, p web.Principal)
 		}
 		items = append(items, page.InboxItem{Path: "/firmas/" + q.ID, Title: q.Documents[0].Title, Asker: q.Asker, Post: c.post(), Documents: len(q.Documents), Expires: q.ExpiresAt})
 	}
-	return s.pages.Inbox(w, r, p.Name(), items)
+	past, err := s.store.Decided(r.Context(), p.Person(), decidedShown)
+	if err != nil {
+		return err
+	}
+	var decided []page.DecidedItem
+	for _, q := range past {
+		i := slices.IndexFunc(q.Parties, func(x store.Party) bool { return x.Person == p.Person() && !x.DecidedAt.IsZero() })
+		if i >= 0 {
+			decided = append(decided, page.DecidedItem{Path: "/firmas/" + q.ID + "/listo", Title: q.Documents[0].Title, Asker: q.Asker, State: string(q.Parties[i].State), At: q.Parties[i].DecidedAt})
+		}
+	}
+	return s.pages.Inbox(w, r, p.Name(), items, decided)
 }
 
 // mine returns a request in which the person is a signer.

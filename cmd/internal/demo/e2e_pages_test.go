@@ -105,13 +105,18 @@ func (w *walk) ask(b *webtest.Tab) string {
 
 func (w *walk) title() string { return fmt.Sprintf("Resolución administrativa %d/2026", w.round+1) }
 
-// sign has the official sign: he refuses to unlock his device first.
-func (w *walk) sign(address string) {
+// sign has the official sign, who refuses to unlock the device first, and
+// returns the tab.
+func (w *walk) sign(address string) *webtest.Tab {
 	b := w.tab()
 	passkey := w.passkey("secretario")
 	b.Device(false, passkey)
 	b.Go(address)
 	b.Expect("Entrar")
+	b.Shows("Un documento espera su firma")
+	if text := b.Text("body"); strings.Contains(text, w.title()) || strings.Contains(text, "Trámites") {
+		w.t.Errorf("the login page tells strangers about the request:\n%s", text)
+	}
 	b.Look("firmar-entrar")
 	b.Press(key)
 	b.Expect("Revise y firme")
@@ -122,7 +127,7 @@ func (w *walk) sign(address string) {
 	b.Do(chromedp.Evaluate(`document.querySelectorAll('details').forEach(d => d.open = true)`, nil))
 	b.Look("firmar-abierto")
 	b.Go(w.issuer("/firmas"))
-	b.Expect("Por firmar")
+	b.Expect("Mis firmas")
 	b.Look("por-firmar")
 	b.Press(fmt.Sprintf(`a[href="%s"]`, strings.TrimPrefix(address, w.demo.File.Issuer)))
 	b.Expect("Revise y firme")
@@ -135,9 +140,14 @@ func (w *walk) sign(address string) {
 	b.Press(key)
 	b.Expect("Documento firmado")
 	b.Look("firmado")
+	b.Press(`main a.btn[rel=noreferrer]`)
+	b.Expect("Gracias")
+	b.Look("gracias")
 	b.Go(w.issuer("/firmas"))
-	b.Expect("Por firmar")
+	b.Expect("Mis firmas")
+	b.Shows("Lo que usted ya decidió", w.title(), "Firmó")
 	b.Look("por-firmar-nada")
+	return b
 }
 
 // collect has the citizen download what was signed.
@@ -200,6 +210,7 @@ func (w *walk) verify(file, codePage string) {
 	b.Go(codePage)
 	b.Shows("Compare con lo que tiene", w.title(), "Carlos Condori")
 	b.Look("codigo")
+	w.onPaper(signed)
 }
 
 // leave logs the citizen out once; nothing survives at either application.

@@ -42,14 +42,21 @@ func TestE2E(t *testing.T) {
 	for round, width := range []int{360, 1280} {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
 			w := &walk{t: t, demo: d, b: b, width: width, round: round}
-			w.attend(w.register())
+			person, code := w.register()
+			w.attend(person, code)
+			w.block(person)
 			citizen := w.enter()
-			request := w.ask(citizen)
-			w.sign(request)
-			w.verify(w.collect(citizen))
+			official := w.sign(w.ask(citizen))
+			file, codePage := w.collect(citizen)
+			w.verify(file, codePage)
+			other := w.askAgain(citizen)
+			w.otherViews(other, file)
+			w.decline(official, other, citizen)
 			w.account(citizen)
+			w.everywhere(citizen)
 			w.leave(citizen)
 			w.withoutScript()
+			w.onePhone()
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"oruro.gob.bo/suti/internal/identity"
@@ -154,6 +155,11 @@ type page struct {
 
 // fault is what is wrong with a field.
 type fault struct{ Field, Text string }
+
+// In reports whether the page lies in a section.
+func (p page) In(section string) bool {
+	return p.Current == section || section != "/" && strings.HasPrefix(p.Current, section+"/")
+}
 
 // Fault returns what is wrong with a field, or nil.
 func (p page) Fault(field string) *fault {

@@ -57,9 +57,18 @@ type InboxItem struct {
 	Expires                  time.Time
 }
 
-// Inbox shows what awaits the person's signature.
-func (p *Pages) Inbox(w http.ResponseWriter, r *http.Request, who string, items []InboxItem) error {
-	return p.render(w, r, who, web.Page{Template: "firmas", Title: "signer.inbox.title", Data: items})
+// DecidedItem is a request that the person has decided. State is "signed" or "declined".
+type DecidedItem struct {
+	Path, Title, Asker, State string
+	At                        time.Time
+}
+
+// Inbox shows what awaits the person's signature, and what she decided lately.
+func (p *Pages) Inbox(w http.ResponseWriter, r *http.Request, who string, items []InboxItem, decided []DecidedItem) error {
+	return p.render(w, r, who, web.Page{Template: "firmas", Title: "signer.inbox.title", Data: struct {
+		Waiting []InboxItem
+		Decided []DecidedItem
+	}{items, decided}})
 }
 
 // Document is one document of the approval page.

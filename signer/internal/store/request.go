@@ -123,12 +123,24 @@ const InboxLimit = 100
 
 // Inbox returns the pending requests in which it is the person's turn, the ones
 // that end soonest first, at most InboxLimit.
-func (s *Store) Inbox(ctx context.Context, person identity.PersonID, now time.Time) (out []Request, err error) {
+func (s *Store) Inbox(ctx context.Context, person identity.PersonID, now time.Time) ([]Request, error) {
+	return s.requests(ctx, `SELECT p.request FROM signer_party p JOIN signer_request r ON r.id = p.request AND r.turn = p.pos
+		WHERE p.person = $1 AND p.state = 'waiting' AND r.state = 'pending' AND r.expires_at > $2 ORDER BY r.expires_at LIMIT $3`,
+		string(person), db.Micros(now), InboxLimit)
+}
+
+// Decided returns the requests that the person signed or declined, the latest
+// decision first, at most limit.
+func (s *Store) Decided(ctx context.Context, person identity.PersonID, limit int) ([]Request, error) {
+	return s.requests(ctx, `SELECT request FROM signer_party WHERE person = $1 AND state IN ('signed', 'declined')
+		GROUP BY request ORDER BY MAX(decided_at) DESC, request LIMIT $2`, string(person), limit)
+}
+
+// requests returns the requests whose ids a query gives, in its order.
+func (s *Store) requests(ctx context.Context, query string, args ...any) (out []Request, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		out = nil
-		rows, err := tx.Query(`SELECT p.request FROM signer_party p JOIN signer_request r ON r.id = p.request AND r.turn = p.pos
-			WHERE p.person = $1 AND p.state = 'waiting' AND r.state = 'pending' AND r.expires_at > $2 ORDER BY r.expires_at LIMIT $3`,
-			string(person), db.Micros(now), InboxLimit)
+		rows, err := tx.Query(query, args...)
 		if err != nil {
 			return err
 		}
