@@ -1,8 +1,12 @@
 package demo_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"strings"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"oruro.gob.bo/suti/internal/web/webtest"
@@ -15,9 +19,9 @@ func (w *walk) block(b *webtest.Tab) {
 	b.Expect("Mi cuenta")
 	b.Press(`main a[href="/cuenta/bloquear"]`)
 	b.Press(`form[action="/cuenta/bloquear"] button`)
-	b.Wait("h1")
+	b.Wait(`main a.btn.second`)
 	b.Shows("Su identidad está bloqueada")
-	b.Look("bloqueada")
+	b.Look("bloqueada", "403") // the application's refusal before
 	b.Go(w.issuer("/cuenta"))
 	b.Expect("Entrar")
 	b.Wait(key)
@@ -98,9 +102,8 @@ func (w *walk) onePhone() {
 	b.Go(w.issuer("/cuenta"))
 	b.Shows("Este equipo lo usan otras personas")
 	w.only(b, carlos, ana)
-	for range 8 { // nor does the browser's way back lead to her
-		b.Do(chromedp.NavigateBack())
-		b.Wait("body")
+	for i := range 6 { // nor does the browser's way back lead to her
+		b.Do(back(i + 1))
 		w.only(b, "", ana)
 	}
 
@@ -112,6 +115,33 @@ func (w *walk) onePhone() {
 	w.card(b, "ciudadana")
 	b.Expect("Mi cuenta")
 	w.only(b, ana, carlos)
+}
+
+// back goes back in the tab's history to the nth entry before the last, and
+// waits until the tab is there. A page kept by the browser loads nothing.
+func back(n int) chromedp.Action {
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		_, entries, err := page.GetNavigationHistory().Do(ctx)
+		if err != nil || len(entries) <= n {
+			return errors.Join(err, fmt.Errorf("%d entries in the history", len(entries)))
+		}
+		want := int64(len(entries) - 1 - n)
+		if err := page.NavigateToHistoryEntry(entries[want].ID).Do(ctx); err != nil {
+			return err
+		}
+		for at, state := int64(-1), ""; at != want || state != "complete"; {
+			if at, _, err = page.GetNavigationHistory().Do(ctx); err != nil {
+				return err
+			}
+			if err := chromedp.Evaluate(`document.readyState`, &state).Do(ctx); err != nil {
+				state = "" // between two pages; ctx ends the wait
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
 }
 
 // named waits for the question whether it is this person who enters.
