@@ -3,13 +3,16 @@ package idp
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"oruro.gob.bo/suti/idp/internal/oauth"
 	"oruro.gob.bo/suti/idp/internal/store"
+	"oruro.gob.bo/suti/internal/cache"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/web"
 )
@@ -54,6 +57,9 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 	}
 	req, par, err := p.request(r, q, c)
 	if err == nil && r.Method == http.MethodPost {
+		if held, err := p.flow.Hold(w, r, req, "posted"); held || err != nil {
+			return err
+		}
 		return p.repeatAsGet(w, r, q, c, req, par)
 	}
 	var front *oauth.FrontError
@@ -144,6 +150,11 @@ func (p *Provider) pushed(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.refuse(w, r, err)
 	}
+	if wait, err := p.pushWait(r, c); err != nil {
+		return err
+	} else if wait > 0 {
+		return p.tooMany(w, r, wait)
+	}
 	if form.Get("request_uri") != "" {
 		return p.refuse(w, r, oauth.Refuse(oauth.InvalidRequest, "request_uri may not be pushed"))
 	}
@@ -165,6 +176,28 @@ func (p *Provider) pushed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return reply(w, http.StatusCreated, map[string]any{"request_uri": uri, "expires_in": int(parLifetime / time.Second)})
+}
+
+// pushWait counts a pushed request and returns how long to wait, 0 to go on. A
+// public client proves nothing, so that its own users are counted by address:
+// whoever takes its name cannot use up what others may.
+func (p *Provider) pushWait(r *http.Request, c *store.Client) (time.Duration, error) {
+	key, n := "idp:push:"+c.ID, 100*p.cfg.LoginsPerMinute
+	if c.Public() {
+		key, n = key+":"+web.ClientKey(r), 5*p.cfg.LoginsPerMinute
+	}
+	d, err := p.cfg.Limiter.Take(r.Context(), key, cache.Rate{Count: n, Per: time.Minute}, 1)
+	if err != nil || d.Allowed {
+		return 0, err
+	}
+	return max(d.RetryAfter, time.Second), nil
+}
+
+// tooMany answers an application that asks too often (RFC 6585 §4).
+func (p *Provider) tooMany(w http.ResponseWriter, r *http.Request, wait time.Duration) error {
+	p.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, "oauth request held up", slog.String("path", r.URL.Path))
+	w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+	return reply(w, http.StatusTooManyRequests, map[string]any{"error": oauth.TemporarilyUnavailable, "error_description": "too many requests; see Retry-After"})
 }
 
 func (p *Provider) clientByID(r *http.Request, id string) (*store.Client, error) {

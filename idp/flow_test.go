@@ -135,6 +135,9 @@ func TestCardThenStepUp(t *testing.T) {
 			}
 			return cell(page)
 		}
+		if res, _ := br.get(at + "/celda"); res.StatusCode != http.StatusSeeOther || !strings.HasSuffix(res.Header.Get("Location"), "/tarjeta") {
+			w.t.Errorf("the cell's page read again: %d", res.StatusCode)
+		}
 		if res, page := br.post(at+"/tarjeta", url.Values{"challenge": {ask()}, "username": {login}, "password": {"mala"}, "code": {"123456"}}); res.StatusCode != 200 || !strings.Contains(page, "data-cell") {
 			w.t.Errorf("wrong password: %d", res.StatusCode)
 		}

@@ -125,6 +125,9 @@ func (p *people) FinishCard(_ context.Context, id string, binding []byte, passwo
 		if prof.Document.String() == login && bound == string(binding) && password == "clave-buena" && code == "123456" {
 			return identity.Authentication{Person: who, Epoch: prof.Epoch, Method: identity.MethodCard, UserVerified: true, At: p.clock.Now()}, nil
 		}
+		if prof.Document.String() == login {
+			return identity.Authentication{Person: who}, idp.ErrRefused
+		}
 	}
 	return identity.Authentication{}, idp.ErrRefused
 }
@@ -136,6 +139,7 @@ type world struct {
 	clock  *clock
 	people *people
 	p      *idp.Provider
+	log    *audit.Log
 	server *httptest.Server
 	issuer string
 }
@@ -160,12 +164,12 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-func newWorld(t *testing.T, d *db.DB) *world {
+func newWorld(t *testing.T, d *db.DB, change ...func(*idp.Config)) *world {
 	t.Helper()
-	return newWorldLogging(t, d, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})))
+	return newWorldLogging(t, d, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})), change...)
 }
 
-func newWorldLogging(t *testing.T, d *db.DB, logger *slog.Logger) *world {
+func newWorldLogging(t *testing.T, d *db.DB, logger *slog.Logger, change ...func(*idp.Config)) *world {
 	t.Helper()
 	w := &world{t: t, d: d, clock: &clock{}}
 	w.people = &people{clock: w.clock, profile: map[identity.PersonID]identity.Profile{}, pending: map[string][]byte{}}
@@ -178,10 +182,16 @@ func newWorldLogging(t *testing.T, d *db.DB, logger *slog.Logger) *world {
 	listener := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	w.issuer = "http://localhost:" + port
-	w.p = must(idp.New(t.Context(), idp.Config{
-		Issuer: w.issuer, DB: d, Keys: keys, KEK: kek, Audit: log, Cache: must(memory.New(memory.Config{Now: w.clock.Now}))(t), Pages: pages,
+	c := idp.Config{
+		Issuer: w.issuer, DB: d, Keys: keys, KEK: kek, Audit: log, Limiter: must(memory.New(memory.Config{Now: w.clock.Now}))(t), LoginsPerMinute: 100_000, Pages: pages,
 		Authenticator: w.people, Cards: w.people, Directory: w.people, Leads: map[string]string{"/firmas/": "idp.login.register"}, Logger: logger, Now: w.clock.Now,
-	}))(t)
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	w.p = must(idp.New(t.Context(), c))(t)
+	t.Cleanup(w.p.Settle)
+	w.log = log
 	site := must(web.New(web.Config{Public: must(web.ParsePublicURL(w.issuer))(t), Catalog: catalog, Pages: pages, Logger: logger, Now: w.clock.Now}))(t)
 	browser := must(site.NewBrowserMux(web.BrowserConfig{InsecureCrossOriginBypass: []string{idp.AuthorizePost, idp.LogoutPost}}))(t)
 	protocol := site.NewProtocolMux()

@@ -47,8 +47,8 @@ var (
 	ErrThrottled = flow.ErrThrottled
 )
 
-// Config configures New. Issuer, DB, Keys, KEK, Audit, Cache, Authenticator,
-// Directory and Pages are needed.
+// Config configures New. Issuer, DB, Keys, KEK, Audit, Limiter,
+// Authenticator, Directory and Pages are needed.
 type Config struct {
 	// Issuer is the public address, an origin without path or slash at its end.
 	Issuer string
@@ -57,7 +57,13 @@ type Config struct {
 	// KEK is the key from which the provider's own secrets are derived.
 	KEK   envelope.Key
 	Audit *audit.Log
-	Cache cache.Cache
+	// Limiter counts logins begun and requests pushed. What it loses is counted anew.
+	Limiter cache.Taker
+	// LoginsPerMinute is how many logins one address (IPv6: one /64) may begin a
+	// minute, twice as many at once; 60 if 0, since a whole office may stand behind
+	// one address. A public client may push five times as many requests from one
+	// address, a confidential one a hundred times as many from all of its own.
+	LoginsPerMinute int
 
 	Authenticator Authenticator
 	Cards         CardAuthenticator // nil: no password and code card
@@ -114,7 +120,7 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 		return nil, err
 	}
 	p.flow, err = flow.New(flow.Config{
-		Issuer: c.Issuer, DB: c.DB, Audit: c.Audit, Cache: c.Cache, Engine: p.engine, Session: p.session,
+		Issuer: c.Issuer, DB: c.DB, Audit: c.Audit, Limiter: c.Limiter, LoginsPerMinute: c.LoginsPerMinute, Engine: p.engine, Session: p.session,
 		Authenticator: c.Authenticator, Cards: c.Cards, Directory: c.Directory, Leads: c.Leads, Pages: p.pages, Logger: c.Logger, Now: c.Now,
 	})
 	if err != nil {
@@ -122,6 +128,9 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	}
 	return p, p.ensureLocal(ctx)
 }
+
+// maxLoginsPerMinute keeps a hundred times as many within what a limiter counts.
+const maxLoginsPerMinute = 100_000
 
 func (c *Config) check() error {
 	u, err := url.Parse(c.Issuer)
@@ -131,8 +140,14 @@ func (c *Config) check() error {
 	if u.Scheme != "https" && (u.Scheme != "http" || u.Hostname() != "localhost") {
 		return errors.New("idp: Issuer must be https, or http on localhost")
 	}
-	if c.DB == nil || c.Keys == nil || c.Audit == nil || c.Cache == nil || c.Authenticator == nil || c.Directory == nil || c.Pages == nil {
-		return errors.New("idp: DB, Keys, Audit, Cache, Authenticator, Directory and Pages are needed")
+	if c.DB == nil || c.Keys == nil || c.Audit == nil || c.Limiter == nil || c.Authenticator == nil || c.Directory == nil || c.Pages == nil {
+		return errors.New("idp: DB, Keys, Audit, Limiter, Authenticator, Directory and Pages are needed")
+	}
+	if c.LoginsPerMinute == 0 {
+		c.LoginsPerMinute = 60
+	}
+	if c.LoginsPerMinute < 0 || c.LoginsPerMinute > maxLoginsPerMinute {
+		return fmt.Errorf("idp: LoginsPerMinute must be from 1 to %d", maxLoginsPerMinute)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -148,6 +163,10 @@ func secretOf(kek envelope.Key, label string) []byte {
 	k := envelope.Derive(kek, label)
 	return k.Reveal()
 }
+
+// Settle waits until the records of refused logins, which are written aside so
+// that an answer takes as long for a stranger as for somebody known, are written.
+func (p *Provider) Settle() { p.flow.Settle() }
 
 // Purge removes rows that expired before the time given, at most limit of a kind.
 func (p *Provider) Purge(ctx context.Context, before time.Time, limit int) error {

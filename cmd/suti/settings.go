@@ -137,7 +137,7 @@ func (c *cli) appConfig(cfg *config.Config) (app.Config, error) {
 		DataDir: cfg.DataDir, DatabaseURL: url, RedisURL: redis, PublicURL: cfg.PublicURL, PKIURL: cfg.PKIURL, Passphrase: pass, Node: cfg.Node,
 		Organization: cfg.Organization.Name, OrganizationID: cfg.Organization.NIT, ShortName: cfg.Organization.ShortName,
 		Arc: cfg.PolicyArc, InsecureOnlineRoot: cfg.InsecureOnlineRoot,
-		BackchannelHosts: cfg.BackchannelHosts, TrustedProxies: cfg.Listen.TrustedProxies, Now: time.Now,
+		BackchannelHosts: cfg.BackchannelHosts, TrustedProxies: cfg.Listen.TrustedProxies, LoginsPerMinute: cfg.LoginsPerMinute, Now: time.Now,
 	}
 	if mail != nil {
 		out.Email = mail

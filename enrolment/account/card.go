@@ -250,7 +250,8 @@ func tooMany(q db.Querier, key []byte, now time.Time) error {
 }
 
 // Answer verifies password and cell, and spends the cell. The challenge is
-// spent whatever the outcome.
+// spent whatever the outcome. A refusal comes with the person who was meant, if
+// there is one, and nothing else.
 func (s *Service) Answer(ctx context.Context, challenge string, binding []byte, password, code string) (identity.Authentication, error) {
 	var out identity.Authentication
 	if identity.CheckID("cch", challenge) != nil || len(password) > maxPassword || len(code) > 32 {
@@ -277,6 +278,7 @@ func (s *Service) Answer(ctx context.Context, challenge string, binding []byte, 
 	if err != nil {
 		return out, fmt.Errorf("account: stored challenge: %w", err)
 	}
+	out.Person = identity.PersonID(who)
 	if err := s.throttled(ctx, key, now); err != nil {
 		return out, err
 	}
@@ -332,10 +334,10 @@ func (s *Service) prove(ctx context.Context, person identity.PersonID, key []byt
 		return err
 	})
 	if err != nil {
-		return identity.Authentication{}, err
+		return identity.Authentication{Person: person}, err
 	}
 	if !spent {
-		return identity.Authentication{}, ErrRefused
+		return identity.Authentication{Person: person}, ErrRefused
 	}
 	return identity.Authentication{Person: person, Epoch: identity.Epoch(who.Epoch), Method: identity.MethodCard, UserVerified: true, At: now}, nil
 }

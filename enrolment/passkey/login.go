@@ -68,7 +68,8 @@ func (s *Service) BeginLogin(ctx context.Context, b Begin) (Ceremony, error) {
 }
 
 // FinishLogin verifies the browser's answer to BeginLogin (WebAuthn Level 3
-// §7.2). The ceremony is spent whatever the outcome.
+// §7.2). The ceremony is spent whatever the outcome. A refusal of a passkey that
+// is known comes with its person, and nothing else.
 func (s *Service) FinishLogin(ctx context.Context, id string, purpose Purpose, binding []byte, response json.RawMessage) (Assertion, error) {
 	c, err := s.takeCeremony(ctx, id, "get", purpose, binding)
 	if err != nil {
@@ -92,21 +93,22 @@ func (s *Service) FinishLogin(ctx context.Context, id string, purpose Purpose, b
 	if c.person != "" && c.person != cred.Person {
 		return Assertion{}, fmt.Errorf("%w: the passkey is another person's", ErrRefused)
 	}
+	tried := Assertion{Authentication: identity.Authentication{Person: cred.Person}} // whose passkey it would be
 	record, err := s.verify(session, parsed, cred, handle, c.person != "")
 	if err != nil {
-		return Assertion{}, err
+		return tried, err
 	}
 	flags := parsed.Response.AuthenticatorData.Flags
 	if !flags.HasUserVerified() {
-		return Assertion{}, fmt.Errorf("%w: the person was not verified", ErrRefused)
+		return tried, fmt.Errorf("%w: the person was not verified", ErrRefused)
 	}
 	if record.Authenticator.CloneWarning {
-		return Assertion{}, s.suspect(ctx, cred, parsed.Response.AuthenticatorData.Counter)
+		return tried, s.suspect(ctx, cred, parsed.Response.AuthenticatorData.Counter)
 	}
 	now := s.cfg.Now()
 	who, err := s.used(ctx, cred, record, now)
 	if err != nil {
-		return Assertion{}, err
+		return tried, err
 	}
 	return Assertion{
 		Authentication: identity.Authentication{

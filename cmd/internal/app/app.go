@@ -136,14 +136,21 @@ func (a *App) openCA(ctx context.Context) error {
 }
 
 func (a *App) openIDP(ctx context.Context) error {
-	var err error
+	logins, err := a.Config.LoginsPerMinute, error(nil)
+	if a.Config.Demo && logins == 0 {
+		logins = demoLogins
+	}
 	a.IDP, err = idp.New(ctx, idp.Config{
-		Issuer: a.Config.PublicURL, DB: a.DB, Keys: a.Keys, KEK: a.Node.KEK(), Audit: a.Audit, Cache: a.Cache, Pages: a.Pages,
+		Issuer: a.Config.PublicURL, DB: a.DB, Keys: a.Keys, KEK: a.Node.KEK(), Audit: a.Audit, Limiter: a.rates, LoginsPerMinute: logins, Pages: a.Pages,
 		Authenticator: passkeyLogin{a.Passkeys}, Cards: cardLogin{a.Accounts}, Directory: a.Accounts, Leads: signer.LoginLeads(), DeviceBoundN3: !a.Config.Demo,
 		Logger: a.Config.Logger, Now: a.Config.Now,
 	})
 	return err
 }
+
+// demoLogins is how many logins a minute one address may begin at a
+// demonstration, where all come from this machine and programs try it out.
+const demoLogins = 100_000
 
 // openOutbox makes the one worker that carries effects between contexts.
 func (a *App) openOutbox(context.Context) error {
@@ -295,6 +302,7 @@ func every(ctx context.Context, d time.Duration, fn func(context.Context)) {
 // Settle runs the background work to its end, in steps: for the tour and for
 // tests, which must not wait for time to pass.
 func (a *App) Settle(ctx context.Context) error {
+	a.IDP.Settle()
 	for range 100 {
 		n, err := a.outbox.Step(ctx)
 		if err != nil {
@@ -319,6 +327,9 @@ func (a *App) Settle(ctx context.Context) error {
 func (a *App) Close() error {
 	if a.Bones == nil {
 		return nil
+	}
+	if a.IDP != nil {
+		a.IDP.Settle()
 	}
 	return a.Bones.Close()
 }

@@ -62,9 +62,13 @@ type Config struct {
 	// in place of the system's roots.
 	BackchannelTLS *tls.Config
 	TrustedProxies []netip.Prefix
-	Metrics        prometheus.Registerer
-	Logger         *slog.Logger
-	Now            func() time.Time
+	// LoginsPerMinute is how many logins one address may begin; the provider's own
+	// default if 0. A demonstration, to which programs come from one address, does
+	// not limit them.
+	LoginsPerMinute int
+	Metrics         prometheus.Registerer
+	Logger          *slog.Logger
+	Now             func() time.Time
 }
 
 func (c *Config) check() error {

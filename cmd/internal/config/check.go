@@ -67,6 +67,9 @@ func (k *checker) identity() {
 			k.fault("genesis_hash", "it is printed when the deployment is founded", "is not 64 hexadecimal digits")
 		}
 	}
+	if c.LoginsPerMinute < 1 || c.LoginsPerMinute > 100_000 {
+		k.fault("limits.logins_per_minute", "use 1 to 100000", "%d does not fit", c.LoginsPerMinute)
+	}
 	switch c.LogLevel {
 	case "debug", "info", "warn", "error":
 	default:

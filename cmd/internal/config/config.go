@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"net/netip"
+	"strconv"
 	"time"
 )
 
@@ -39,6 +41,7 @@ type Config struct {
 	SMS  SMS
 
 	BackchannelHosts []string
+	LoginsPerMinute  int
 	LogLevel         string
 
 	// Sources tells where each key got its value: "default", "suti.toml:12",
@@ -136,8 +139,18 @@ func settings() []setting {
 	all = append(all, senderSettings()...)
 	return append(all,
 		setting{key: "backchannel.hosts", kind: kindList, doc: "applications' hosts that may be reached on private addresses", set: setHosts, get: getHosts},
+		setting{key: "limits.logins_per_minute", kind: kindInt, def: "60", doc: "how many logins one address (IPv6: one /64) may begin, twice as many at once", set: setLogins, get: func(c *Config) string { return strconv.Itoa(c.LoginsPerMinute) }},
 		text("log.level", "info", "debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }),
 	)
+}
+
+func setLogins(c *Config, v value) error {
+	n, err := strconv.Atoi(v.text)
+	if err != nil {
+		return errors.New("is no whole number that fits")
+	}
+	c.LoginsPerMinute = n
+	return nil
 }
 
 func setProxies(c *Config, v value) (err error) {

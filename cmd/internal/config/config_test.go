@@ -144,6 +144,9 @@ func TestRefusals(t *testing.T) {
 		"long end":          {"listen.shutdown_limit=21s", "do not fit"},
 		"one address twice": {"listen.private=127.0.0.1:8080", "is the public listener's address"},
 		"level":             {"log.level=loud", "is none"},
+		"no logins":         {"limits.logins_per_minute=0", "0 does not fit"},
+		"logins, many":      {"limits.logins_per_minute=100001", "100001 does not fit"},
+		"logins, in words":  {"limits.logins_per_minute=many", "limits.logins_per_minute"},
 	} {
 		_, err := Load(Options{Path: write(t, good), Set: strings.Split(tt.set, "|"), Getenv: env(nil)})
 		var faults Faults

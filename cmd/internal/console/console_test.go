@@ -154,6 +154,8 @@ func (w *world) story() {
 	w.append(audit.Entry{Kind: "enrolment.passkey.registered", Subject: w.ana, Actor: ana, Outcome: "registered", Payload: map[string]any{"label": "Celular <b>"}})
 	w.append(audit.Entry{Kind: "idp.authenticated", Subject: w.ana, Actor: ana, Outcome: "ok", Payload: map[string]any{"method": "llave", "device": "Firefox, Android"}})
 	w.append(audit.Entry{Kind: "idp.authenticated", Subject: w.ana, Actor: ana, Outcome: "ok", Payload: map[string]any{"method": "clave-tarjeta", "device": "Chrome, Windows"}})
+	w.append(audit.Entry{Kind: "idp.refused", Subject: w.ana, Actor: "service:idp", Outcome: "refused", Payload: map[string]any{"method": "clave-tarjeta", "device": "Chrome, Windows"}})
+	w.append(audit.Entry{Kind: "idp.refused", Subject: w.ana, Actor: "service:idp", Outcome: "refused", Payload: map[string]any{"method": "llave", "device": "Firefox, Android"}})
 	w.append(audit.Entry{Kind: "idp.login", Subject: w.ana, Actor: ana, Client: "tramites", Outcome: "granted", Payload: map[string]any{"scopes": []string{"openid", "profile"}}})
 	w.append(audit.Entry{Kind: "idp.token.issued", Subject: w.ana, Actor: ana, Client: "tramites", Outcome: "issued", Payload: map[string]any{"grant": "authorization_code", "scopes": []string{"openid", "profile"}}})
 	w.append(audit.Entry{Kind: "idp.userinfo.read", Subject: w.ana, Actor: "tramites", Client: "tramites", Institution: string(insA), Outcome: "released", Payload: map[string]any{"claims": []string{"birthdate", "family_name", "name", "sub", "raza"}}})
@@ -175,28 +177,29 @@ func TestActivity(t *testing.T) {
 	wants(t, body,
 		"Se abrió su cuenta.", "Se abrió su solicitud en una ventanilla y se vieron sus datos.", "Eva Choque, Gobierno Autónomo Departamental de Oruro",
 		"Se agregó la llave de acceso «Celular &lt;b&gt;».", "Se entró con su llave de acceso en Firefox, Android.", "Se entró con su clave y su tarjeta en Chrome, Windows.",
+		"Alguien intentó entrar como usted con clave y tarjeta, en Chrome, Windows, y no pudo.", "Alguien intentó entrar como usted con una llave de acceso, en Firefox, Android, y no pudo.", "No sabemos quién",
 		"Se entró en Trámites en línea.", "Trámites en línea recibió permiso para leer: nombre, fecha de nacimiento.", "Trámites en línea leyó sus datos: nombre, fecha de nacimiento, raza.",
 		"borrada leyó sus datos: solo un identificador", "Se cerró su sesión.", "El servicio, de manera automática", "Se autorizó con su llave la firma de un documento.",
 		"todavía no sabe explicar (signer.sign.something-new)")
 	rows := rowRE.FindAllString(body, -1)
-	if len(rows) != 12 || strings.Count(body, `<a href="/cuenta/bloquear">No fui yo</a>`) != 12 || strings.Contains(body, "bloqueó") {
+	if len(rows) != 14 || strings.Count(body, `<a href="/cuenta/bloquear">No fui yo</a>`) != 14 || strings.Contains(body, "bloqueó") {
 		t.Errorf("%d rows:\n%s", len(rows), body)
 	}
-	if !strings.Contains(rows[0], "something-new") || !strings.Contains(rows[11], "Se abrió su cuenta.") {
-		t.Errorf("order: %s … %s", rows[0], rows[11])
+	if !strings.Contains(rows[0], "something-new") || !strings.Contains(rows[13], "Se abrió su cuenta.") {
+		t.Errorf("order: %s … %s", rows[0], rows[13])
 	}
 	// The look is recorded, and not shown.
 	body = w.get("/cuenta/actividad")
-	if n := len(rowRE.FindAllString(body, -1)); n != 12 {
+	if n := len(rowRE.FindAllString(body, -1)); n != 14 {
 		t.Errorf("%d rows at the second look", n)
 	}
 	views, _, err := w.log.BySubject(t.Context(), w.ana, "", 200)
-	if err != nil || len(views) != 14 || views[0].Kind != "audit.read.mine" || views[1].Kind != "audit.read.mine" {
+	if err != nil || len(views) != 16 || views[0].Kind != "audit.read.mine" || views[1].Kind != "audit.read.mine" {
 		t.Errorf("%d records, %v", len(views), err)
 	}
 	// Somebody else's look at the same records is shown.
 	w.append(audit.Entry{Kind: "audit.read.mine", Subject: w.ana, Actor: string(w.eva), Outcome: "ok"})
-	if n := len(rowRE.FindAllString(w.get("/cuenta/actividad"), -1)); n != 13 {
+	if n := len(rowRE.FindAllString(w.get("/cuenta/actividad"), -1)); n != 15 {
 		t.Errorf("%d rows after another's look", n)
 	}
 	// So is what an operator read, with the purpose that was stated.

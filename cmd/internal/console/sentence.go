@@ -31,6 +31,9 @@ var sentences = map[string]string{
 	"idp.authenticated|llave":          "console.did.entered_key",
 	"idp.authenticated|clave-tarjeta":  "console.did.entered_card",
 	"idp.authenticated":                "console.did.entered",
+	"idp.refused|llave":                "console.did.refused_key",
+	"idp.refused|clave-tarjeta":        "console.did.refused_card",
+	"idp.refused":                      "console.did.refused",
 	"idp.login":                        "console.did.login",
 	"idp.token.issued|refresh_token":   "console.did.token_renewed",
 	"idp.token.issued":                 "console.did.token",
@@ -105,6 +108,11 @@ func sentence(p *i18n.Printer, v audit.View, names *book) (key string, args []an
 			return "console.did.entered", nil
 		}
 		return key, []any{"device", f.Device}
+	case "console.did.refused_key", "console.did.refused_card":
+		if f.Device == "" {
+			return "console.did.refused", nil
+		}
+		return key, []any{"device", f.Device}
 	case "console.did.token", "console.did.read":
 		return key, []any{"app", names.app(v), "data", dataWords(p, append(slices.Clone(f.Scopes), f.Claims...))}
 	case "console.did.login", "console.did.token_renewed", "console.did.token_ended", "console.did.reused", "console.did.withdrew", "console.did.document_read":
@@ -127,6 +135,8 @@ func sentence(p *i18n.Printer, v audit.View, names *book) (key string, args []an
 func (s *site) doer(ctx context.Context, p *i18n.Printer, v audit.View, names *book) string {
 	who, place := "", names.institutions[identity.InstitutionID(v.Institution)]
 	switch {
+	case v.Kind == "idp.refused":
+		return p.T("console.who.unknown")
 	case v.Actor == string(v.Subject):
 		return p.T("console.who.you")
 	case identity.CheckID(identity.PrefixPerson, v.Actor) == nil:

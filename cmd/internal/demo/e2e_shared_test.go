@@ -2,8 +2,7 @@ package demo_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/chromedp/cdproto/page"
@@ -102,10 +101,11 @@ func (w *walk) onePhone() {
 	b.Go(w.issuer("/cuenta"))
 	b.Shows("Este equipo lo usan otras personas")
 	w.only(b, carlos, ana)
-	for i := range 6 { // nor does the browser's way back lead to her
-		b.Do(back(i + 1))
+	for _, address := range history(b) { // nor does anything in the browser's history lead to her
+		b.Go(address)
 		w.only(b, "", ana)
 	}
+	b.Look("compartido-historia", "409") // entries that are over say so
 
 	b.Go(w.issuer("/firmas")) // and Ana, when it is hers again
 	b.Press(`.who a[href="/cuenta/otra-persona"]`)
@@ -117,31 +117,18 @@ func (w *walk) onePhone() {
 	w.only(b, ana, carlos)
 }
 
-// back goes back in the tab's history to the nth entry before the last, and
-// waits until the tab is there. A page kept by the browser loads nothing.
-func back(n int) chromedp.Action {
-	return chromedp.ActionFunc(func(ctx context.Context) error {
+// history returns the addresses that a tab has shown, the newest first.
+func history(b *webtest.Tab) (addresses []string) {
+	b.Do(chromedp.ActionFunc(func(ctx context.Context) error {
 		_, entries, err := page.GetNavigationHistory().Do(ctx)
-		if err != nil || len(entries) <= n {
-			return errors.Join(err, fmt.Errorf("%d entries in the history", len(entries)))
-		}
-		want := int64(len(entries) - 1 - n)
-		if err := page.NavigateToHistoryEntry(entries[want].ID).Do(ctx); err != nil {
-			return err
-		}
-		for at, state := int64(-1), ""; at != want || state != "complete"; {
-			if at, _, err = page.GetNavigationHistory().Do(ctx); err != nil {
-				return err
-			}
-			if err := chromedp.Evaluate(`document.readyState`, &state).Do(ctx); err != nil {
-				state = "" // between two pages; ctx ends the wait
-			}
-			if ctx.Err() != nil {
-				return ctx.Err()
+		for _, e := range slices.Backward(entries) {
+			if strings.HasPrefix(e.URL, "http") {
+				addresses = append(addresses, e.URL)
 			}
 		}
-		return nil
-	})
+		return err
+	}))
+	return addresses
 }
 
 // named waits for the question whether it is this person who enters.

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"oruro.gob.bo/suti/idp/internal/oauth"
@@ -51,8 +52,9 @@ type Authenticator interface {
 	// BeginLogin starts a ceremony that can be finished once, within minutes.
 	BeginLogin(ctx context.Context, req LoginRequest) (LoginCeremony, error)
 	// FinishLogin verifies the browser's answer. It MUST consume the ceremony
-	// before verifying and refuse another binding. A refusal wraps
-	// ErrRefused; any other error is a fault.
+	// before verifying and refuse another binding. A refusal wraps ErrRefused
+	// and may name whose credential it was in Person, of which the person is
+	// told; any other error is a fault.
 	FinishLogin(ctx context.Context, id string, binding []byte, response json.RawMessage) (identity.Authentication, error)
 }
 
@@ -68,7 +70,8 @@ type CardAuthenticator interface {
 	// same shape and time. It may refuse with ErrThrottled.
 	BeginCard(ctx context.Context, login string, binding []byte) (CardChallenge, error)
 	// FinishCard verifies both and spends the cell. A refusal wraps ErrRefused
-	// or ErrThrottled and does not tell which part was wrong.
+	// or ErrThrottled, does not tell which part was wrong, and may name in Person
+	// who was meant.
 	FinishCard(ctx context.Context, id string, binding []byte, password, code string) (identity.Authentication, error)
 }
 
@@ -83,16 +86,18 @@ var ErrThrottled = errors.New("idp: too many failed attempts")
 
 // Config configures New; all fields but Cards, Leads, Logger and Now are needed.
 type Config struct {
-	Issuer        string
-	DB            *db.DB
-	Audit         *audit.Log
-	Cache         cache.Cache
-	Engine        *oauth.Engine
-	Session       *session.Manager
-	Pages         *page.Pages
-	Authenticator Authenticator
-	Cards         CardAuthenticator
-	Directory     Directory
+	Issuer  string
+	DB      *db.DB
+	Audit   *audit.Log
+	Limiter cache.Taker
+	// LoginsPerMinute is how many logins one address may begin, twice as many at once.
+	LoginsPerMinute int
+	Engine          *oauth.Engine
+	Session         *session.Manager
+	Pages           *page.Pages
+	Authenticator   Authenticator
+	Cards           CardAuthenticator
+	Directory       Directory
 	// Leads are what the login page says for our own pages, by path prefix.
 	Leads  map[string]string
 	Logger *slog.Logger
@@ -100,11 +105,15 @@ type Config struct {
 }
 
 // Flow serves the login. It is safe for concurrent use and keeps nothing in memory.
-type Flow struct{ cfg Config }
+type Flow struct {
+	cfg     Config
+	refusal chan struct{} // a place for each record of a refusal under way
+	records sync.WaitGroup
+}
 
 // New checks the configuration.
 func New(c Config) (*Flow, error) {
-	if c.Issuer == "" || c.DB == nil || c.Audit == nil || c.Cache == nil || c.Engine == nil || c.Session == nil || c.Pages == nil || c.Authenticator == nil || c.Directory == nil {
+	if c.Issuer == "" || c.DB == nil || c.Audit == nil || c.Limiter == nil || c.LoginsPerMinute < 1 || c.Engine == nil || c.Session == nil || c.Pages == nil || c.Authenticator == nil || c.Directory == nil {
 		return nil, errors.New("idp: flow lacks a dependency")
 	}
 	if c.Logger == nil {
@@ -113,5 +122,5 @@ func New(c Config) (*Flow, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Flow{c}, nil
+	return &Flow{cfg: c, refusal: make(chan struct{}, maxRecords)}, nil
 }

@@ -36,6 +36,9 @@ func (f *Flow) Register(mux *web.BrowserMux) {
 	mux.Handle("GET "+PathPrefix+"{id}/tarjeta", f.cardForm)
 	mux.Handle("POST "+PathPrefix+"{id}/tarjeta", f.cardLogin)
 	mux.Handle("POST "+PathPrefix+"{id}/celda", f.cardCell)
+	mux.Handle("GET "+PathPrefix+"{id}/celda", func(w http.ResponseWriter, r *http.Request) error { // read again, or come back to
+		return web.Redirect(w, PathPrefix+r.PathValue("id")+"/tarjeta")
+	})
 	mux.Handle("POST "+PathPrefix+"{id}/decision", f.decide)
 	mux.Handle("POST "+PathPrefix+"{id}/no-soy-yo", f.notMe)
 }
@@ -162,6 +165,9 @@ func (f *Flow) passkeyOptions(w http.ResponseWriter, r *http.Request) error {
 	} else if err != nil {
 		return err
 	}
+	if held, err := f.holdScript(w, r); held || err != nil {
+		return err
+	}
 	req := LoginRequest{Binding: binding(st)}
 	if st.next == stepUp {
 		req.Person = st.session.Person
@@ -197,10 +203,15 @@ func (f *Flow) passkey(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case errors.Is(err, ErrRefused):
 		web.LogAttrs(r.Context(), slog.String("refused", err.Error()))
+		if a.Person == "" && st.next == stepUp {
+			a.Person = st.session.Person
+		}
+		f.refused(r, a.Person, string(identity.MethodPasskey))
 		return web.WriteJSON(w, http.StatusForbidden, map[string]string{"problem": "llave"})
 	case err != nil:
 		return err
 	case st.next == stepUp && a.Person != st.session.Person:
+		f.refused(r, st.session.Person, string(identity.MethodPasskey)) // with another person's passkey
 		return web.WriteJSON(w, http.StatusForbidden, map[string]string{"problem": "otra-persona"})
 	}
 	if _, err := f.cfg.Session.Establish(w, r, a, shared(st, in.Shared != "")); err != nil {
@@ -245,6 +256,9 @@ func (f *Flow) cardCell(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, PathPrefix+st.interaction.ID, http.StatusSeeOther)
 		return nil
 	}
+	if held, err := f.Hold(w, r, st.request, "card"); held || err != nil {
+		return err
+	}
 	ch, err := f.cfg.Cards.BeginCard(r.Context(), form.Get("username"), binding(st))
 	if errors.Is(err, ErrThrottled) {
 		return f.cfg.Pages.CardName(w, r, page.Card{Login: f.loginView(st, page.ProblemThrottled), Username: form.Get("username")})
@@ -266,10 +280,16 @@ func (f *Flow) cardLogin(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, PathPrefix+st.interaction.ID, http.StatusSeeOther)
 		return nil
 	}
+	if held, err := f.Hold(w, r, st.request, "card"); held || err != nil {
+		return err
+	}
 	ctx := r.Context()
 	a, err := f.cfg.Cards.FinishCard(ctx, form.Get("challenge"), binding(st), form.Get("password"), form.Get("code"))
 	if err == nil && st.next == stepUp && a.Person != st.session.Person {
-		err = ErrRefused
+		a, err = identity.Authentication{Person: st.session.Person}, ErrRefused // with another person's card
+	}
+	if errors.Is(err, ErrRefused) || errors.Is(err, ErrThrottled) {
+		f.refused(r, a.Person, string(identity.MethodCard))
 	}
 	switch {
 	case errors.Is(err, ErrThrottled):

@@ -44,8 +44,12 @@ func knownBrowser(r *http.Request) []byte {
 }
 
 // Start stores a checked request as an interaction of this browser and sends
-// the browser to it. prompt=none is answered at once, without any page.
+// the browser to it. prompt=none is answered at once, without any page. An
+// address that begins too many is held up.
 func (f *Flow) Start(w http.ResponseWriter, r *http.Request, c *store.Client, req *oauth.Request, par []byte) error {
+	if held, err := f.Hold(w, r, req, "start"); held || err != nil {
+		return err
+	}
 	now := f.cfg.Now()
 	i := &store.Interaction{
 		ID: identity.NewID("int", now), Client: c.ID, Request: req.Encode(), Browser: f.browser(w, r), PAR: par,

@@ -152,7 +152,7 @@ func (m *Manager) record(w http.ResponseWriter, r *http.Request, old *store.Sess
 	ctx, now := r.Context(), m.cfg.Now()
 	entry, err := m.cfg.Audit.Prepare(ctx, audit.Entry{
 		Kind: "idp.authenticated", Subject: a.Person, Actor: string(a.Person), Outcome: "ok",
-		Payload: map[string]any{"method": a.Method, "credential": a.Credential, "user_verified": a.UserVerified, "device_bound": a.DeviceBound, "shared": shared, "device": device(r)},
+		Payload: map[string]any{"method": a.Method, "credential": a.Credential, "user_verified": a.UserVerified, "device_bound": a.DeviceBound, "shared": shared, "device": Device(r)},
 	})
 	if err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func (m *Manager) record(w http.ResponseWriter, r *http.Request, old *store.Sess
 	hash := store.Hash("session", secret)
 	s := old
 	if s == nil {
-		s = fresh(a, shared, device(r), now)
+		s = fresh(a, shared, Device(r), now)
 	}
 	err = m.cfg.DB.Write(ctx, func(tx *db.Tx) error {
 		if old == nil {
@@ -209,8 +209,8 @@ func Forget(w http.ResponseWriter) {
 	http.SetCookie(w, &http.Cookie{Name: CookieName, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: -1})
 }
 
-// device says in a few words what browser this is, for the person's own list.
-func device(r *http.Request) string {
+// Device says in a few words what browser this is, for the person's own list.
+func Device(r *http.Request) string {
 	ua := r.UserAgent()
 	os, browser := "otro sistema", "otro navegador"
 	for _, c := range []struct{ mark, name string }{{"Android", "Android"}, {"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Windows", "Windows"}, {"Mac OS X", "Mac"}, {"Linux", "Linux"}} {
