@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 		switch os.Args[1] {
 		case "verify-worker":
 			os.Exit(Work(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+		case "parent":
+			os.Exit(parent(os.Args[2]))
 		case "misbehave":
 			os.Exit(misbehave(os.Args[2], os.Args[3:]))
 		}
@@ -92,6 +94,9 @@ func doHarm(how string) int {
 		fmt.Print(`{"report":{"signatures":[{"signer":{"subject":"CN=Nadie","sha256":"00"}}]}}`)
 	case "many":
 		fmt.Print(`{"report":{"signatures":[` + strings.Repeat("{},", maxNodes) + `{}]}}`)
+	case "wait": // and says so
+		_, _ = os.NewFile(fileDescriptor, "file").Write([]byte("x"))
+		select {}
 	case "sleep":
 		select {}
 	case "tell":
@@ -346,7 +351,49 @@ func TestCancelEndsTheChild(t *testing.T) {
 	}
 }
 
-// TestOrphansEnd: the child of a killed server ends, before it has been asked and after.
+// parent is a server whose one child waits.
+func parent(self string) int {
+	v, err := New(Config{Command: []string{self, "misbehave", "wait"}})
+	if err == nil {
+		_, err = v.Verify(context.Background(), os.NewFile(fileDescriptor, "pipe"), 0)
+	}
+	fmt.Fprintln(os.Stderr, err)
+	return 1
+}
+
+// TestParentKilled: no child outlives a killed server. The child here does not even
+// read its standard input.
+func TestParentKilled(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere the child notices it by its standard input alone")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w := pipe(t)
+	cmd := exec.Command(self, "parent", self)
+	cmd.ExtraFiles, cmd.Stderr = []*os.File{w}, os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if _, err := io.ReadFull(r, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(r); err != nil { // ends when no process holds the pipe
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("the server ended well")
+	}
+}
+
+// TestOrphansEnd: a child that is asked nothing ends with its standard input.
 func TestOrphansEnd(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
