@@ -3,6 +3,7 @@ package enrolment
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"oruro.gob.bo/suti/enrolment/account"
 	"oruro.gob.bo/suti/enrolment/internal/page"
@@ -39,6 +40,8 @@ func (w *site) counter() {
 	route("POST /ventanilla/propuesta/{act}/retirar", w.withdraw)
 	route("GET /ventanilla/nombrar", func(rw http.ResponseWriter, r *http.Request) error { return w.appointForm(rw, r, nil, nil) })
 	route("POST /ventanilla/nombrar", w.appoint)
+	route("GET /ventanilla/funciones", func(rw http.ResponseWriter, r *http.Request) error { return w.grantForm(rw, r, nil, nil) })
+	route("POST /ventanilla/funciones", w.grant)
 	route("GET /ventanilla/cargos", w.holders)
 	route("GET /ventanilla/cesar/{appointment}", func(rw http.ResponseWriter, r *http.Request) error { return w.endForm(rw, r, nil) })
 	route("POST /ventanilla/cesar/{appointment}", w.end)
@@ -80,12 +83,12 @@ func (w *site) ofStaff(r *http.Request) (roles []StaffRole, registrar, admin boo
 }
 
 func (w *site) desk(rw http.ResponseWriter, r *http.Request, v *web.Values, wrong []web.FieldError) error {
-	_, registrar, admin, err := w.ofStaff(r)
+	roles, registrar, admin, err := w.ofStaff(r)
 	if err != nil {
 		return err
 	}
 	me := who(r).Person()
-	data := page.Counter{Registrar: registrar, Appoint: admin}
+	data := page.Counter{Registrar: registrar, Appoint: admin, Grant: slices.ContainsFunc(roles, func(r StaffRole) bool { return r.Role == act.Administrator })}
 	waiting, err := w.WaitingFor(r.Context(), me)
 	if err != nil {
 		return err

@@ -123,6 +123,7 @@ type Counter struct {
 	InHand    []InHand
 	Approve   int // acts that wait for this person
 	Appoint   bool
+	Grant     bool // give roles of staff
 	Proposals []Waiting // of this person
 }
 
@@ -171,6 +172,11 @@ type Proposal struct {
 // Appoint is the form of an appointment.
 type Appoint struct {
 	Posts []web.OptionView
+}
+
+// Grant is the form by which a role of staff is proposed.
+type Grant struct {
+	Institutions []web.OptionView
 }
 
 // Holder is who holds a post.
