@@ -27,8 +27,11 @@ func (c *cli) newDemoCommand() *cobra.Command {
 			"With --tls all addresses are https://localhost:…, under a root of the demo's own that a browser must import:\n" +
 			"tls-root.pem in the folder, good for this machine's own names only. A folder stays of the kind it was made.",
 		Example: "  suti demo\n  suti demo --data ./demo-data --port 9000\n  suti demo --tls",
-		Args:    cobra.NoArgs,
+		Args:    operands(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if port < 1 || port > 65535-2 { // the applications take the next two
+				return usagef("for example --port 8700", "--port %d is no port from which three can be taken", port)
+			}
 			dir, err := c.demoFolder(data, https)
 			if err != nil {
 				return err

@@ -19,6 +19,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -116,10 +117,10 @@ func scriptPDF(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) > 1 {
 		pages = must(strconv.Atoi(args[1]))
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), ordinaryPDF(pages), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), ordinaryPDF(pages, args[min(2, len(args)):]...), 0o644))
 }
 
-func ordinaryPDF(pages int) []byte {
+func ordinaryPDF(pages int, catalog ...string) []byte {
 	var b bytes.Buffer
 	var offsets []int
 	object := func(format string, a ...any) {
@@ -129,7 +130,7 @@ func ordinaryPDF(pages int) []byte {
 		b.WriteString("\nendobj\n")
 	}
 	b.WriteString("%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
-	object("<< /Type /Catalog /Pages 2 0 R >>")
+	object("<< /Type /Catalog /Pages 2 0 R%s >>", " "+strings.Join(catalog, " "))
 	var kids bytes.Buffer
 	for i := range pages {
 		fmt.Fprintf(&kids, "%d 0 R ", 4+2*i)

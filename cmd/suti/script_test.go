@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/*.txtar. Beside the commands of testscript there are:
 //
 //	pki                  writes root.pem, chain.pem, key.pem, tsa-root.pem, other.pem, rsa/ and ed25519 keys
-//	pdf FILE [PAGES]     writes an ordinary PDF file
+//	pdf FILE [PAGES [ENTRIES]]   writes an ordinary PDF file, with more entries in its catalogue
 //	flip FILE OFFSET     changes one byte; a negative offset counts from the end
 //	append FILE TEXT     appends text to a file
 //	tsa [bad]            serves a time-stamping authority and sets $TSA

@@ -22,6 +22,7 @@ import (
 	"oruro.gob.bo/suti/internal/cms"
 	"oruro.gob.bo/suti/internal/safehttp"
 	"oruro.gob.bo/suti/internal/tsp"
+	"oruro.gob.bo/suti/signer"
 	"oruro.gob.bo/suti/signer/pades"
 )
 
@@ -31,7 +32,7 @@ type signFlags struct {
 	reason, location                  string
 	trust                             []string
 	certify                           int
-	visible, json                     bool
+	visible, json, strict             bool
 }
 
 // refusal is a refusal as JSON tells it. Codes are stable: those of pades, and
@@ -43,16 +44,17 @@ type refusal struct {
 
 // signResult is what "suti sign --json" tells of a signed file.
 type signResult struct {
-	Signed           string `json:"signed"` // path of the file
-	Size             int64  `json:"size"`
-	Field            string `json:"field"`
-	Requested        string `json:"requested"`
-	Achieved         string `json:"achieved"`
-	Signer           string `json:"signer"`
-	CertificateSHA   string `json:"certificate_sha256"`
-	SigningTime      string `json:"signing_time"`
-	TimestampTrusted *bool  `json:"timestamp_trusted,omitempty"` // present where there is one
-	Took             string `json:"took"`
+	Signed           string   `json:"signed"` // path of the file
+	Size             int64    `json:"size"`
+	Field            string   `json:"field"`
+	Requested        string   `json:"requested"`
+	Achieved         string   `json:"achieved"`
+	Signer           string   `json:"signer"`
+	CertificateSHA   string   `json:"certificate_sha256"`
+	SigningTime      string   `json:"signing_time"`
+	TimestampTrusted *bool    `json:"timestamp_trusted,omitempty"` // present where there is one
+	Warnings         []string `json:"warnings"`                    // what could change what is shown after signing; codes of pades.Preflight
+	Took             string   `json:"took"`
 }
 
 // oidTitle is the attribute "title" (RFC 4519 §2.38): a person's post.
@@ -65,7 +67,9 @@ func (c *cli) newSignCommand() *cobra.Command {
 		Short: "Sign a PDF file with a key at hand (PAdES)",
 		Long: "Sign a PDF file with a private key and its certificate, without a server.\n\n" +
 			"The file is only added to: earlier signatures, form fields and metadata stay byte for byte.\n" +
-			"A file that cannot be signed without risk is refused with the reason, and nothing is written.\n\n" +
+			"A file that cannot be signed without risk is refused with the reason, and nothing is written.\n" +
+			"One that holds what could change its looks later (programs, layers, outside content) is signed with a\n" +
+			"warning, or refused with --strict, as the server does. A file that stands at --out is replaced, in one step.\n\n" +
 			"Levels: B-B, and B-T with a time-stamp; B-LT and B-LTA are refused, because the validation data that\n" +
 			"they hold are not gathered yet.\n\n" +
 			"Exit codes: 0 signed, 1 failed, 2 used wrongly, 3 refused (with --json: {\"refused\":\"…\",\"detail\":\"…\"}).",
@@ -90,8 +94,9 @@ func (c *cli) newSignCommand() *cobra.Command {
 	fl.BoolVar(&f.visible, "visible", false, "put a visible seal on the last page, or in the field's rectangle")
 	fl.StringVar(&f.reason, "reason", "", "reason, written into the signature")
 	fl.StringVar(&f.location, "location", "", "place, written into the signature")
+	fl.BoolVar(&f.strict, "strict", false, "refuse a file that holds what could change its looks later")
 	fl.BoolVar(&f.json, "json", false, "write JSON")
-	fl.StringVar(&f.out, "out", "", "where the signed file goes")
+	fl.StringVar(&f.out, "out", "", "where the signed file goes; one that exists is replaced")
 	return cmd
 }
 
@@ -167,6 +172,16 @@ func (c *cli) sign(ctx context.Context, f signFlags, in string) error {
 		return failedf("", "read the document: %w", err)
 	}
 	defer base.Close()
+	warnings, err := lookOver(ctx, base, size)
+	if err != nil {
+		return c.signFault(f.json, err)
+	}
+	if f.strict && len(warnings) > 0 {
+		return c.refuse(f.json, warnings[0], changeable(warnings[0]))
+	}
+	for _, w := range warnings {
+		c.warnf("warning: %s: %s; \"suti pdf preflight\" tells more, --strict refuses it", w, changeable(w))
+	}
 	prog := c.progress("firmando", 2*size, f.json)
 	defer prog.end()
 	opts := f.options(level, chain[0], c.now())
@@ -182,7 +197,7 @@ func (c *cli) sign(ctx context.Context, f signFlags, in string) error {
 		return failedf("nothing was left at "+f.out, "write the signed file: %w", err)
 	}
 	prog.end()
-	return c.tellSigned(f, signed, client, chain[0], opts, c.now().Sub(start))
+	return c.tellSigned(f, signed, client, chain[0], opts, c.now().Sub(start), warnings)
 }
 
 // signer reads key and chain, and checks that they belong together.
@@ -271,10 +286,10 @@ func isStampFault(err error) bool {
 	return false
 }
 
-func (c *cli) tellSigned(f signFlags, s *pades.Signed, client *stamp.Client, cert *x509.Certificate, o pades.Options, took time.Duration) error {
+func (c *cli) tellSigned(f signFlags, s *pades.Signed, client *stamp.Client, cert *x509.Certificate, o pades.Options, took time.Duration, warnings []string) error {
 	res := signResult{
 		Signed: f.out, Size: s.Size(), Field: s.Field(), Requested: shortLevel(s.Requested), Achieved: shortLevel(s.Achieved),
-		Signer: cert.Subject.String(), CertificateSHA: hexSHA256(cert.Raw),
+		Signer: cert.Subject.String(), Warnings: orEmpty(warnings), CertificateSHA: hexSHA256(cert.Raw),
 		SigningTime: o.SigningTime.Format(time.RFC3339), Took: took.Round(time.Millisecond).String(),
 	}
 	if client != nil {
@@ -287,8 +302,39 @@ func (c *cli) tellSigned(f signFlags, s *pades.Signed, client *stamp.Client, cer
 	if f.json {
 		return c.json(res)
 	}
-	c.printf("Firmado: %s (%d bytes)\n  nivel %s, campo %s, firmante %s\n", res.Signed, res.Size, res.Achieved, res.Field, res.Signer)
+	c.printf("Firmado: %s (%d bytes)\n  nivel %s, campo %s, firmante %s\n", res.Signed, res.Size, res.Achieved, res.Field, nameText(cert.RawSubject, res.Signer))
 	return nil
+}
+
+// lookOver returns the codes of what the file holds that could change what is
+// shown after signing: those for which the server refuses a document.
+func lookOver(ctx context.Context, base io.ReaderAt, size int64) ([]string, error) {
+	report, err := pades.Preflight(ctx, base, size, pades.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	if report.Kind == "hybrid" {
+		out = append(out, "hybrid")
+	}
+	for _, f := range report.Findings {
+		if slices.Contains(signer.DefaultRefused(), f.Code) {
+			out = append(out, f.Code)
+		}
+	}
+	return out, nil
+}
+
+// changeable says what a code of lookOver means.
+func changeable(code string) string {
+	return map[string]string{
+		"hybrid":             "older and newer viewers may show different documents",
+		pades.FindJavaScript: "the document holds programs that can change what is shown after it is signed",
+		pades.FindLaunch:     "the document can start other programs",
+		pades.FindExternal:   "the document shows content from elsewhere, which is not signed",
+		pades.FindRichMedia:  "the document holds film or sound",
+		pades.FindOptional:   "the document has layers that can be hidden",
+	}[code]
 }
 
 // shortLevel is a level as the command line spells it.

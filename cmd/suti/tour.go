@@ -19,7 +19,7 @@ func (c *cli) newTourCommand() *cobra.Command {
 			"the evidence, the ID token, the certificates and the log's checkpoint in a folder, prints a table of steps\n" +
 			"with their times, and ends with 0 only if every step held.",
 		Example: "  suti tour --pdf resolution.pdf --out ./tour\n  suti tour --db postgres://suti@127.0.0.1/tour --redis redis://127.0.0.1/0",
-		Args:    cobra.NoArgs,
+		Args:    operands(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
 			if t.VerifyCommand, err = workerCommand(); err != nil {

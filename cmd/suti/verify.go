@@ -162,16 +162,6 @@ func verifyCode(r *pades.Report) int {
 	return code
 }
 
-// Words of the report for people.
-var verdictWords = map[pades.Verdict]string{
-	pades.Valid:             "VÁLIDA: el documento está como se firmó",
-	pades.ValidExtended:     "VÁLIDA: después solo se agregaron otras firmas o evidencias",
-	pades.ModifiedAllowed:   "VÁLIDA: después hubo cambios que la firma permite",
-	pades.Indeterminate:     "NO SE PUEDE AFIRMAR",
-	pades.ModifiedForbidden: "ATENCIÓN: el documento cambió después de esta firma",
-	pades.Invalid:           "NO VÁLIDA: la firma no corresponde a este documento",
-}
-
 // writeVerifyText writes the report for people, in Spanish.
 func writeVerifyText(w io.Writer, path string, r *pades.Report) error {
 	p := &printer{w: w}
@@ -185,7 +175,7 @@ func writeVerifyText(w io.Writer, path string, r *pades.Report) error {
 			if s.Trusted {
 				who = "verificado con una raíz de confianza dada"
 			}
-			p.linef("  firmante: %s (%s)", s.Signer.Subject, who)
+			p.linef("  firmante: %s (%s)", subjectOf(s.Signer), who)
 		}
 		if !s.ClaimedTime.IsZero() {
 			p.linef("  fecha que declara el firmante: %s", s.ClaimedTime.Format(time.RFC3339))
@@ -193,21 +183,38 @@ func writeVerifyText(w io.Writer, path string, r *pades.Report) error {
 		if !s.ProvenTime.IsZero() {
 			p.linef("  existía el: %s (sello de tiempo)", s.ProvenTime.Format(time.RFC3339))
 		}
-		p.linef("  resultado: %s %s %s", s.Verdict, s.Indication, s.SubIndication)
-		if s.Detail != "" {
-			p.linef("  motivo: %s", s.Detail)
+		p.linef("  nivel: %s", levelWord(s.Level))
+		p.linef("  por ley: %s", tierWords[tierOf(s)])
+		p.linef("  resultado: %s", strings.TrimSpace(strings.Join([]string{string(s.Verdict), s.Indication, s.SubIndication}, " ")))
+		if s.SubIndication != "" {
+			p.linef("  motivo: %s", word(reasonWords, s.SubIndication))
 		}
 		for _, warn := range s.Warnings {
-			p.linef("  aviso: %s: %s", warn.Code, warn.Detail)
+			p.linef("  aviso: %s", word(warningWords, warn.Code))
 		}
 	}
 	for _, ch := range r.Changes {
-		p.linef("Cambio en la revisión %d: %s (%s) %s", ch.Revision, ch.Kind, ch.Class, ch.Detail)
+		p.linef("Cambio en la revisión %d: %s (%s)%s", ch.Revision, word(changeWords, ch.Kind), word(classWords, ch.Class), fieldWord(ch.Field))
 	}
 	for _, warn := range r.Warnings {
-		p.linef("Aviso: %s: %s", warn.Code, warn.Detail)
+		p.linef("Aviso: %s", word(warningWords, warn.Code))
 	}
 	return p.err
+}
+
+// levelWord names a level, and says so where there is none.
+func levelWord(l pades.Level) string {
+	if short := shortLevel(l); short != "" {
+		return "PAdES " + short
+	}
+	return "ninguno de PAdES"
+}
+
+func fieldWord(field string) string {
+	if field == "" {
+		return ""
+	}
+	return fmt.Sprintf(", campo %q", field)
 }
 
 // printer writes lines until one fails. What comes from documents is quoted by

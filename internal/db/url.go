@@ -44,7 +44,7 @@ func parseURL(raw string) (target, error) {
 		return parseSQLitePath(path)
 	}
 	if !strings.HasPrefix(raw, "postgres://") && !strings.HasPrefix(raw, "postgresql://") {
-		return target{}, fmt.Errorf("%w: unknown scheme; want sqlite:PATH or postgres://…", ErrURL)
+		return target{}, fmt.Errorf("%w: unsupported engine; want sqlite:PATH or postgres://…", ErrURL)
 	}
 	u, err := url.Parse(raw)
 	if err != nil {

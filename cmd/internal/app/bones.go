@@ -80,7 +80,11 @@ func (b *Bones) open(ctx context.Context, c *Config) (err error) {
 		return err
 	}
 	if b.DB, err = db.Open(ctx, db.Config{URL: c.DatabaseURL, Logger: c.Logger, Now: c.Now}); err != nil {
-		return explain("open the database", "check the address and that the server runs", err)
+		next := "check the address and that the server runs"
+		if errors.Is(err, db.ErrURL) {
+			next = "correct the address"
+		}
+		return explain("open the database", next, err)
 	}
 	if err := b.DB.Migrate(ctx, Lines()...); err != nil {
 		return explain("migrate the database", "if it says that the schema is newer, use the newer program", err)

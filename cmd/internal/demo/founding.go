@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"oruro.gob.bo/suti/internal/keystore"
 )
 
 // lockName is the file whose lock makes a folder one process's.
@@ -74,6 +76,17 @@ func (i *Instance) beginAnew(outside bool) error {
 		}
 	}
 	return nil
+}
+
+// ErrUsed reports a database given from outside that is another deployment's.
+var ErrUsed = errors.New("the database is not empty, and what it holds is not this folder's own")
+
+// usedFault tells a database of another deployment from other reasons not to open one.
+func usedFault(c Config, err error) error {
+	if c.DatabaseURL != "" && errors.Is(err, keystore.ErrKEKMissing) {
+		return fmt.Errorf("%w: %w", ErrUsed, err)
+	}
+	return err
 }
 
 // escaped makes a path match only itself in filepath.Glob.

@@ -119,7 +119,7 @@ func Start(ctx context.Context, c Config) (i *Instance, err error) {
 	}
 	i.Bases = [2]string{i.address(1), i.address(2)}
 	if i.App, err = app.New(ctx, ac); err != nil {
-		return i, err
+		return i, usedFault(c, err)
 	}
 	if err := i.prepare(ctx); err != nil {
 		return i, err

@@ -94,12 +94,20 @@ func Run(ctx context.Context, c Config) ([]Step, error) {
 		}
 		defer os.RemoveAll(dir)
 	}
+	store, err := askCache(ctx, c.RedisURL)
+	if err != nil {
+		return nil, err
+	}
 	begin := time.Now()
-	var err error
 	t.demo, err = demo.Start(ctx, demo.Config{Dir: dir, DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, FirstPort: c.FirstPort, TLS: c.TLS, VerifyCommand: c.VerifyCommand, Logger: c.Logger, Now: c.Now})
 	if err != nil {
-		return nil, fmt.Errorf("start the system: %w", err)
+		return nil, startFault(err)
 	}
+	engine, err := engineName(ctx, t.demo.App.DB)
+	if err != nil {
+		return nil, errors.Join(err, t.demo.Close())
+	}
+	t.steps = append(t.steps, Step{Part: "0 Sistema", Name: "base de datos y caché", Detail: engine + "; " + store})
 	t.steps = append(t.steps, Step{Part: "0 Sistema", Name: "arranca, se funda y atiende", Took: time.Since(begin)})
 	if c.Started != nil {
 		err = c.Started()
