@@ -138,7 +138,7 @@ func (w *site) remove(rw http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, passkey.ErrUnknown):
 		return web.NotFound(err)
 	case errors.Is(err, ErrLastWay):
-		return w.askRemove(rw, r, []web.FieldError{{Field: "entiendo", Code: "last_way", Detail: "enrolment.error.last_way"}})
+		return w.askRemove(rw, r, []web.FieldError{{Field: "entiendo", Code: "last_way", Detail: "enrolment.error.understand"}})
 	case err != nil:
 		return err
 	case d.ID == "":

@@ -242,9 +242,14 @@ func (w *site) ready(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return w.pages.Render(rw, r, web.Page{Template: "listo", Title: "enrolment.ready.title", Secret: true, Data: page.Ready{
-		Code: t.Code, Expires: t.Expires, HasKey: len(keys) > 0, Correct: len(keys) == 0 && t.State == store.TicketOpen, Standing: where,
-	}})
+	out := page.Ready{Code: t.Code, Expires: t.Expires, HasKey: len(keys) > 0, Correct: len(keys) == 0 && t.State == store.TicketOpen, Standing: where}
+	out.Waits, out.Show = where.Title == "enrolment.standing.open", t.State == store.TicketOpen || t.State == store.TicketAtCounter
+	out.Until = time.Time{} // it is said below the code
+	title := "enrolment.standing.title"
+	if out.Waits {
+		title = "enrolment.ready.title"
+	}
+	return w.pages.Render(rw, r, web.Page{Template: "listo", Title: title, Secret: true, Return: "/registro/listo", Data: out})
 }
 
 func (w *site) codeForm(rw http.ResponseWriter, r *http.Request) error {

@@ -506,7 +506,7 @@ func TestCardIsPrintedOnce(t *testing.T) {
 		t.Errorf("a short password: %d, or it is shown again", status)
 	}
 	status, _, page := r.post(ticket+"/tarjeta", url.Values{"clave": {"clave-de-prueba"}})
-	if got := len(regexp.MustCompile(`<td>[0-9]{6}</td>`).FindAllString(page, -1)); status != 200 || got != 40 {
+	if got := len(regexp.MustCompile(`<li><span>00[0-4][0-9]</span> <b>[0-9]{6}</b></li>`).FindAllString(page, -1)); status != 200 || got != 40 {
 		t.Errorf("card: %d, %d cells", status, got)
 	}
 	draft := r.lead(ticket+"/verificar", url.Values{"verificado": enrolment.Fields(), "nivel": {"N2"}})

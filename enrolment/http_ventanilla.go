@@ -213,13 +213,9 @@ func (w *site) printCard(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	card := web.CodeCardView{Holder: p.Name.Full(), Serial: id[len(id)-6:], Columns: []string{"+1", "+2", "+3", "+4"}}
-	for at := 0; at < len(cells); at += 4 {
-		row := web.CodeRow{Label: cells[at].Number}
-		for _, c := range cells[at:min(at+4, len(cells))] {
-			row.Cells = append(row.Cells, c.Code)
-		}
-		card.Rows = append(card.Rows, row)
+	card := web.CodeCardView{Holder: p.Name.Full(), Serial: id[len(id)-6:]}
+	for _, c := range cells {
+		card.Cells = append(card.Cells, web.CodeCell{Number: c.Number, Code: c.Code})
 	}
 	return w.render(rw, r, web.Page{Template: "tarjeta", Title: "web.card.title", Secret: true, Data: page.PrintedCard{Card: card, Path: "/ventanilla/ticket/" + id}})
 }

@@ -70,13 +70,9 @@ func samplePages() map[string]web.Page {
 			{at.Add(-26 * time.Hour), "Secretaría de Minería y Metalurgia", "Nombre"},
 		},
 	}
-	var rows []web.CodeRow
-	for i := range 8 {
-		row := web.CodeRow{Label: fmt.Sprint(i + 1)}
-		for c := range 5 {
-			row.Cells = append(row.Cells, fmt.Sprintf("%04d", (i*7919+c*104729+31)%10000))
-		}
-		rows = append(rows, row)
+	var cells []web.CodeCell
+	for i := range 40 {
+		cells = append(cells, web.CodeCell{Number: fmt.Sprintf("%04d", i+1), Code: fmt.Sprintf("%06d", (i*7919+104729+31)%1_000_000)})
 	}
 	return map[string]web.Page{
 		"/entrar":   {Template: "enter", Title: "sample.enter", Data: struct{ App string }{"Trámites en línea"}},
@@ -92,7 +88,7 @@ func samplePages() map[string]web.Page {
 				Seen, None  web.TableView
 			}{"Ñusta Quispe Mamani", "N2, con llave", at, seen, web.TableView{Empty: "sample.account.nobody"}}},
 		"/tarjeta": {Template: "card", Title: "sample.card", Secret: true, Data: web.CodeCardView{
-			Holder: "Ñusta Quispe Mamani", Serial: "7K2M-40", Columns: []string{"A", "B", "C", "D", "E"}, Rows: rows,
+			Holder: "Ñusta Quispe Mamani", Serial: "7K2M-40", Cells: cells,
 		}},
 	}
 }

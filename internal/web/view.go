@@ -197,15 +197,11 @@ type TableView struct {
 // CodeCardView is a card of single-use codes, made to be printed.
 type CodeCardView struct {
 	Holder, Serial string
-	Columns        []string
-	Rows           []CodeRow
+	Cells          []CodeCell
 }
 
-// CodeRow is one line of a [CodeCardView].
-type CodeRow struct {
-	Label string
-	Cells []string
-}
+// CodeCell is one code of a [CodeCardView] with the number by which it is asked for.
+type CodeCell struct{ Number, Code string }
 
 // eachOption calls fn for pairs of a name and a value.
 func eachOption(opts []any, fn func(name string, val any) bool) error {

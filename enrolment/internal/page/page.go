@@ -86,6 +86,8 @@ type Ready struct {
 	Expires time.Time
 	HasKey  bool
 	Correct bool // the person may still correct what she said
+	Waits   bool // for the first visit to a counter
+	Show    bool // the code is needed still
 	Standing
 }
 
