@@ -64,6 +64,52 @@ func (w *walk) correct(b *webtest.Tab) {
 	b.Shows("Huanca Choque")
 }
 
+// askRemoval begins to remove the only passkey of the new person, who has no code
+// card, up to the act that she would sign.
+func (w *walk) askRemoval(b *webtest.Tab) {
+	b.Go(w.issuer("/cuenta/llaves"))
+	b.Press(`main section a[href^="/cuenta/llaves/"]`)
+	b.Press(`main a[href^="/cuenta/llaves/quitar/"]`)
+	b.Expect("¿Quitar esta llave?")
+	b.Shows("Es su única forma de entrar", "ventanilla", "Agregar antes otra llave")
+	b.Look("quitar-ultima")
+	b.Press(`main form button`)
+	b.Wait(".faults")
+	b.Look("quitar-ultima-falta", "422")
+	b.Press("#entiendo")
+	b.Press(`main form button`)
+	b.Expect("Firmar")
+	b.Wait(key)
+	b.Shows("quita su última llave", "Mi celular")
+	b.Look("quitar-firmar")
+}
+
+// remove signs the act that removes the passkey.
+func (w *walk) remove(b *webtest.Tab) {
+	b.Press(key)
+	b.Expect("Llave quitada")
+	b.Look("quitada")
+}
+
+// english shows the pages in English, by the switch on each page.
+func (w *walk) english(b *webtest.Tab) {
+	b.Go(w.issuer("/cuenta"))
+	b.Press(`.langs button[value=en]`)
+	b.Wait(`html[lang=en] .langs button[value=en][aria-current]`)
+	for _, p := range []struct{ path, heading string }{
+		{"/", ""}, {"/cuenta", "My account"}, {"/cuenta/llaves", "My passkeys"}, {"/cuenta/registro", "My registration"}, {"/cuenta/bloquear", "Block my identity"},
+		{"/cuenta/sesiones", ""}, {"/cuenta/permisos", ""}, {"/cuenta/actividad", ""}, {"/firmas", ""}, {"/verificar", ""}, {"/transparencia", ""},
+		{"/registro", "Create your digital identity"}, {"/registro/confirmar", "Confirm your enrolment"},
+	} {
+		b.Go(w.issuer(p.path))
+		b.Wait(`html[lang=en] h1`)
+		b.Expect(p.heading)
+		b.Look("en" + strings.ReplaceAll(p.path, "/", "-"))
+	}
+	b.Press(`.langs button[value=es]`)
+	b.Wait(`html[lang=es] h1`)
+}
+
 // withdraw takes a permission back: the application must ask again.
 func (w *walk) withdraw(b *webtest.Tab) {
 	b.Go(w.issuer("/cuenta/permisos"))

@@ -206,6 +206,7 @@ func (w *walk) verify(file, codePage string) {
 		b.Expect("Resultado de la verificación")
 		b.Shows(c.title)
 		b.Look(c.name)
+		b.LookAs(c.name+"-en-papel", webtest.Print())
 	}
 	b.Go(codePage)
 	b.Shows("Compare con lo que tiene", w.title(), "Carlos Condori")

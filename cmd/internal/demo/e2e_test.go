@@ -29,7 +29,9 @@ type walk struct {
 	demo  *demo.Instance
 	b     *webtest.Chrome
 	width int
-	round int // of the walks through the same demo
+	round int          // of the walks through the same demo
+	desk  *webtest.Tab // where the registrar is signed in
+	dark  bool         // pages are examined in the dark colours, too
 }
 
 // TestE2E goes through the demo as people do: a browser on a telephone, then
@@ -41,10 +43,12 @@ func TestE2E(t *testing.T) {
 	b := webtest.Browser(t)
 	for round, width := range []int{360, 1280} {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
-			w := &walk{t: t, demo: d, b: b, width: width, round: round}
+			w := &walk{t: t, demo: d, b: b, width: width, round: round, dark: width > 1000}
 			person, code := w.register()
 			w.attend(person, code)
+			w.askRemoval(person)
 			w.block(person)
+			w.handOut()
 			citizen := w.enter()
 			official := w.sign(w.ask(citizen))
 			file, codePage := w.collect(citizen)
@@ -54,6 +58,7 @@ func TestE2E(t *testing.T) {
 			w.decline(official, other, citizen)
 			w.account(citizen)
 			w.everywhere(citizen)
+			w.english(citizen)
 			w.leave(citizen)
 			w.withoutScript()
 			w.onePhone()
@@ -68,7 +73,10 @@ func TestE2EOverTLS(t *testing.T) {
 	dir := t.TempDir()
 	d := walked(t, demo.Config{Dir: dir, FirstPort: 19750, TLS: true})
 	w := &walk{t: t, demo: d, b: webtest.Browser(t, webtest.Trust(filepath.Join(dir, demo.TLSRootName))), width: 1280}
-	w.attend(w.register())
+	person, code := w.register()
+	w.attend(person, code)
+	w.askRemoval(person)
+	w.remove(person)
 	citizen := w.enter()
 	w.sign(w.ask(citizen))
 	w.verify(w.collect(citizen))
@@ -102,7 +110,12 @@ func walked(t *testing.T, c demo.Config) *demo.Instance {
 }
 
 // tab opens a tab with nobody's cookies.
-func (w *walk) tab(opts ...webtest.ViewOption) *webtest.Tab { return w.b.Open(w.t, w.width, opts...) }
+func (w *walk) tab(opts ...webtest.ViewOption) *webtest.Tab {
+	if w.dark {
+		opts = append(opts, webtest.AndDark())
+	}
+	return w.b.Open(w.t, w.width, opts...)
+}
 
 // issuer returns an address of the service.
 func (w *walk) issuer(path string) string { return w.demo.File.Issuer + path }

@@ -126,10 +126,14 @@ type view struct {
 	dark     bool
 	noScript bool
 	print    bool
+	both     bool
 }
 
 // Dark asks for the dark colours.
 func Dark() ViewOption { return func(v *view) { v.dark = true } }
+
+// AndDark makes [Tab.Look] examine each page a second time, in the dark colours.
+func AndDark() ViewOption { return func(v *view) { v.both = true } }
 
 // NoScript switches the page's own scripts off.
 func NoScript() ViewOption { return func(v *view) { v.noScript = true } }
@@ -162,21 +166,25 @@ func (c *Chrome) visit(t testing.TB, url string, width int, opts []ViewOption, a
 
 // emulate makes a tab the kind of device that the view asks for.
 func (v view) emulate(width int) []chromedp.Action {
-	scheme := "light"
-	if v.dark {
-		scheme = "dark"
-	}
-	media := emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}})
-	if v.print {
-		media = media.WithMedia("print")
-	}
 	return []chromedp.Action{
 		log.Enable(),
 		network.SetExtraHTTPHeaders(network.Headers{"Accept-Language": v.lang}),
 		emulation.SetDeviceMetricsOverride(int64(width), 900, 1, width < 600),
-		media,
+		v.media(),
 		emulation.SetScriptExecutionDisabled(v.noScript),
 	}
+}
+
+// media sets the medium and its colours.
+func (v view) media() chromedp.Action {
+	scheme, medium := "light", ""
+	if v.dark {
+		scheme = "dark"
+	}
+	if v.print {
+		medium = "print"
+	}
+	return emulation.SetEmulatedMedia().WithMedia(medium).WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}})
 }
 
 // complaints are what a tab complained about.
@@ -254,7 +262,10 @@ func (c *Chrome) Check(t testing.TB, url string, width int, opts ...ViewOption) 
 }
 
 // examination is one look of axe and of our own rules at a page.
-type examination struct{ axe, found, own string }
+type examination struct {
+	axe, found, own string
+	colours         bool // only the rules of contrast, which is quicker
+}
 
 // examination reads axe-core, or ends the test without it.
 func (c *Chrome) examination(t testing.TB) *examination {
@@ -276,10 +287,14 @@ func (c *Chrome) examination(t testing.TB) *examination {
 // actions examine the page that a tab shows.
 func (x *examination) actions() []chromedp.Action {
 	await := func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
+	run := axeRun
+	if x.colours {
+		run = axeColours
+	}
 	return []chromedp.Action{
 		emulation.SetScriptExecutionDisabled(false), // for axe; the page has loaded
 		chromedp.Evaluate(x.axe, nil, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithReturnByValue(false) }),
-		chromedp.Evaluate(axeRun, &x.found, await),
+		chromedp.Evaluate(run, &x.found, await),
 		chromedp.Evaluate(ownRules, &x.own),
 	}
 }
@@ -304,7 +319,11 @@ func (x *examination) result(t testing.TB, heard []string) []Violation {
 const axeRun = `axe.run(document, {
   runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
   rules: {'color-contrast-enhanced': {enabled: true}, 'target-size': {enabled: true}},
-}).then(r => JSON.stringify(r.violations.map(v => ({
+})` + axeResult
+
+const axeColours = `axe.run(document, {runOnly: {type: 'rule', values: ['color-contrast', 'color-contrast-enhanced', 'link-in-text-block']}})` + axeResult
+
+const axeResult = `.then(r => JSON.stringify(r.violations.map(v => ({
   Rule: v.id, Impact: v.impact || '', Help: v.help, Nodes: v.nodes.slice(0, 8).map(n => n.html),
 }))))`
 

@@ -152,7 +152,29 @@ func (b *Tab) Location() string {
 // contains one of the texts given is expected.
 func (b *Tab) Look(name string, expected ...string) {
 	b.t.Helper()
+	b.look(name, expected, false)
+	if b.view.both {
+		b.LookAs(name+"-oscuro", Dark())
+	}
+}
+
+// LookAs examines the colours of the page that is open in another medium or
+// scheme, and its own rules, and leaves a picture as [Tab.Look] does.
+func (b *Tab) LookAs(name string, opts ...ViewOption) {
+	b.t.Helper()
+	other := b.view
+	for _, o := range opts {
+		o(&other)
+	}
+	b.Do(other.media())
+	b.look(name, nil, true)
+	b.Do(b.view.media())
+}
+
+func (b *Tab) look(name string, expected []string, colours bool) {
+	b.t.Helper()
 	x := b.c.examination(b.t)
+	x.colours = colours
 	b.Do(chromedp.WaitReady("main", chromedp.ByQuery), chromedp.ActionFunc(func(ctx context.Context) error {
 		return emulation.SetScriptExecutionDisabled(false).Do(ctx) // the page has been read without it
 	}), chromedp.Evaluate(loaded, nil, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
