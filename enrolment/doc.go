@@ -16,6 +16,11 @@
 //   - a person's level rises only by an approved enrolment act;
 //   - a ticket leads to at most one enrolment, one registrar has it in hand at a
 //     time, and never the person it is about;
+//   - what was rejected or withdrawn is never approved, and its ticket is free;
+//   - what a person says of herself can be corrected until she has a passkey or a
+//     counter has begun, in the same record and under the same ticket;
+//   - nobody's last way to enter is removed without her saying that she knows it;
+//   - every write that a page leads to requires the epoch of its session;
 //   - suspension and the ends of appointments, roles and keys commit cause,
 //     epoch and notices together (design D16);
 //   - the tables never say more than the chain of acts does.
