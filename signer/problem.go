@@ -3,6 +3,8 @@ package signer
 import (
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 
 	"oruro.gob.bo/suti/internal/blob"
 	"oruro.gob.bo/suti/internal/web"
@@ -46,7 +48,9 @@ const (
 type Refusal struct {
 	Code  Code
 	Field string
-	Err   error
+	// Document is the code of the preflight, where it refused the document.
+	Document string
+	Err      error
 }
 
 // Error names code and cause.
@@ -125,10 +129,33 @@ func reply(err error) error {
 	if errors.As(err, &r) && r.Field != "" {
 		e.Fields = []web.FieldError{{Field: r.Field, Code: code}}
 	}
+	if r != nil && r.Document != "" {
+		e.Detail = unsignableKey(r.Document)
+		e.Fields = []web.FieldError{{Field: r.Field, Code: r.Document, Detail: e.Detail}}
+	}
 	if code == string(CodeToken) {
 		e.Header = http.Header{"WWW-Authenticate": {`Bearer error="invalid_token"`}}
 	}
 	return busy(e)
+}
+
+// unsignableKey returns the i18n key of why a document cannot be signed: what
+// code of the preflight means for people. i18n:use signer.unsignable.*
+func unsignableKey(code string) string {
+	if slices.Contains(Unsignable(), code) {
+		return "signer.unsignable." + strings.ReplaceAll(code, "-", "_")
+	}
+	return "signer.unsignable.other"
+}
+
+// Unsignable lists the codes for which a document that is a PDF can be refused:
+// those of pades, and of its findings.
+func Unsignable() []string {
+	return []string{
+		string(pades.CodeDamaged), string(pades.CodeAmbiguous), string(pades.CodeLimit), string(pades.CodeEncrypted), string(pades.CodeUnsupported),
+		string(pades.CodeXFA), string(pades.CodeCertified), "hybrid",
+		pades.FindJavaScript, pades.FindLaunch, pades.FindExternal, pades.FindRichMedia, pades.FindOptional,
+	}
 }
 
 // detailKey returns the i18n key of what a code means for people.

@@ -129,7 +129,7 @@ func (s *Service) documents(ctx context.Context, c APIClient, in []api.RequestDo
 		case err != nil:
 			return nil, err
 		case doc.Refusal != "":
-			return nil, refuseField(CodeNotSignable, at)
+			return nil, &Refusal{Code: CodeNotSignable, Field: at, Document: doc.Refusal}
 		}
 		out = append(out, store.RequestDocument{ID: d.ID, Title: d.Title, BaseSHA256: doc.SHA256, Pages: doc.Pages, SHA256: doc.SHA256, Size: doc.Size})
 	}
