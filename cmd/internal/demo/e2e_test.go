@@ -217,11 +217,9 @@ func (w *walk) bytes(text string) []byte {
 // offers it. Cells are used up from the last.
 func (w *walk) card(b *webtest.Tab, word string) {
 	person, _ := w.demo.Person(word)
-	b.Press(`a[href$="/tarjeta"]`)
-	b.Expect("Entrar con clave y tarjeta")
-	b.Look("tarjeta-nombre")
 	b.Fill("#username", person.Login)
-	b.Press(submit)
+	b.Press(`form[action$="/celda"] button`)
+	b.Expect("Entrar con clave y tarjeta")
 	b.Wait("#code")
 	b.Look("tarjeta")
 	for _, right := range []bool{false, true} {

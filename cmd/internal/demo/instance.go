@@ -305,7 +305,10 @@ func (i *Instance) serve(ctx context.Context, c Config) error {
 // open serves a handler on the nth listener.
 func (i *Instance) open(n int, h http.Handler, c Config) error {
 	sc := web.ServerConfig{Handler: h, Logger: c.Logger}
-	if i.tls != nil && n < 3 {
+	switch {
+	case i.tls == nil: // any program can enter, with whatever keeps its cookies
+		sc.Handler = web.PlainCookies(h)
+	case n < 3:
 		sc.TLS = i.tls.server()
 	}
 	s, err := web.NewServer(sc)

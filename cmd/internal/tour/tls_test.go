@@ -39,13 +39,6 @@ func (b *browser) card(ctx context.Context, address string, p demo.Person) error
 	if err := b.get(ctx, address); err != nil {
 		return err
 	}
-	other := b.page.links("/tarjeta")
-	if len(other) == 0 {
-		return errors.New("no way in with a card: " + b.page.summary())
-	}
-	if err := b.get(ctx, other[0]); err != nil {
-		return err
-	}
 	if err := b.fill(ctx, "/celda", "username", p.Login); err != nil {
 		return err
 	}

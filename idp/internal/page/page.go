@@ -116,7 +116,7 @@ func (p *Pages) Card(w http.ResponseWriter, r *http.Request, c Card) error {
 	if err := allowForm(w, c.Redirect); err != nil {
 		return err
 	}
-	return p.set.Render(w, r, web.Page{Template: "tarjeta", Title: "idp.card.title", Data: c, Errors: c.faults(), Back: c.Action + "/tarjeta"})
+	return p.set.Render(w, r, web.Page{Template: "tarjeta", Title: "idp.card.title", Data: c, Errors: c.faults(), Back: c.Action})
 }
 
 // Scope is a group of data that an application asks for.
