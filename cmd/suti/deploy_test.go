@@ -100,11 +100,7 @@ func TestUnitLetsChildrenBoundThemselves(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var calls []string
-		for _, f := range strings.Fields(regexp.MustCompile(`(?m)#.*$`).ReplaceAllString(string(out), "")) {
-			calls = append(calls, f)
-		}
-		return calls
+		return strings.Fields(regexp.MustCompile(`(?m)#.*$`).ReplaceAllString(string(out), ""))
 	}
 	var has func(group, call string) bool
 	has = func(group, call string) bool {

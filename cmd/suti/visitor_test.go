@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -320,15 +319,4 @@ func (v *visitor) found(page, ticket string) error {
 		return errors.New("the signature is still missing: " + v.words())
 	}
 	return nil
-}
-
-// links returns the addresses of links with a prefix.
-func (v *visitor) links(prefix string) []string {
-	var out []string
-	for n := range v.root.Descendants() {
-		if href, ok := attribute(n, "href"); ok && n.Data == "a" && strings.HasPrefix(href, prefix) && !slices.Contains(out, href) {
-			out = append(out, href)
-		}
-	}
-	return out
 }

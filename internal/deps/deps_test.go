@@ -256,7 +256,7 @@ func TestEveryDependencyIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc := regexp.MustCompile("[\\s,:]").Split(read("docs", "dependencies.md"), -1)
+	doc := regexp.MustCompile(`[\s,:]`).Split(read("docs", "dependencies.md"), -1)
 	direct := map[string]bool{}
 	for _, r := range mod.Require {
 		if direct[r.Mod.Path] = !r.Indirect; !r.Indirect && !slices.Contains(doc, r.Mod.Path) {

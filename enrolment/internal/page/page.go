@@ -125,7 +125,7 @@ type Counter struct {
 	InHand    []InHand
 	Approve   int // acts that wait for this person
 	Appoint   bool
-	Grant     bool // give roles of staff
+	Grant     bool      // give roles of staff
 	Proposals []Waiting // of this person
 }
 
