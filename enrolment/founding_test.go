@@ -56,9 +56,13 @@ func TestOperatorFounds(t *testing.T) {
 		if err != nil || c.Profile.Person != who[0].id || c.Keys != 1 {
 			h.t.Fatalf("candidate: %+v, %v", c, err)
 		}
+		ask.LogKey = "id.example.org:8443/log+0a0b0c0d+AQID"
 		first, err := h.svc.ProposeGenesis(h.ctx(), operator, ask)
 		if err != nil {
 			h.t.Fatal(err)
+		}
+		if got, ok := first.Statement.Body.(*act.Genesis); !ok || got.Settings.LogOrigin != "id.example.org:8443/log" {
+			h.t.Errorf("the founding names the log of %+v, want the one of the key", got)
 		}
 		_, err = h.svc.ProposeGenesis(h.ctx(), operator, ask)
 		wantErr(h.t, "a second one meanwhile", err, enrolment.ErrFounding)

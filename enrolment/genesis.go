@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"oruro.gob.bo/suti/enrolment/account"
@@ -28,7 +29,8 @@ type Founder struct {
 // GenesisRequest says how to found a deployment.
 type GenesisRequest struct {
 	// LogOrigin and LogKey are the origin line and verifier key of the
-	// transparency log; the origin is the RP ID and "/log" if empty.
+	// transparency log. An empty origin is the one that the key names, or else
+	// the RP ID and "/log".
 	LogOrigin, LogKey string
 	// Founders are two people or more, registered and with a passkey each.
 	// Together they hold all three roles, and one is supervisor only.
@@ -51,8 +53,9 @@ func (s *Service) beginGenesis(ctx context.Context, r GenesisRequest, with func(
 	} else if !errors.Is(err, ErrNoGenesis) {
 		return Draft{}, err
 	}
+	keyed, _, _ := strings.Cut(r.LogKey, "+") // C2SP signed-note: name, "+", hash, "+", key
 	body := &act.Genesis{Name: s.cfg.Name, RPID: s.rpID, Settings: act.Settings{
-		Origins: []string{s.origin}, LogOrigin: cmp.Or(r.LogOrigin, s.rpID+"/log"), LogKey: r.LogKey, Policy: s.cfg.Policy,
+		Origins: []string{s.origin}, LogOrigin: cmp.Or(r.LogOrigin, keyed, s.rpID+"/log"), LogKey: r.LogKey, Policy: s.cfg.Policy,
 	}}
 	for _, f := range r.Founders {
 		keys, err := s.keysOf(ctx, f.Person)
