@@ -37,6 +37,33 @@ func (p *Prepared) Assemble(signature []byte, o AssembleOptions) ([]byte, error)
 	return p.encode(signature, o)
 }
 
+// AssembleVerified is [Prepared.Assemble], but instead of the value alone it
+// checks the whole result: it reads it as a verifier would and verifies it
+// against v, once. Only what a verifier accepts under the very certificate that
+// was prepared for is returned. Errors: those of [Parse] and
+// [SignedData.Verify]; [ErrSignerCertificate] where another certificate verifies.
+func (p *Prepared) AssembleVerified(signature []byte, o AssembleOptions, v VerifyOptions) ([]byte, error) {
+	der, err := p.encode(signature, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := DERCheck(der, MaxSize, MaxDepth); err != nil {
+		return nil, err
+	}
+	sd, err := parse(der, false, o.Certificates...)
+	if err != nil {
+		return nil, err
+	}
+	got, err := sd.Verify(v)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(got.Raw, p.cert.Raw) {
+		return nil, ErrSignerCertificate
+	}
+	return der, nil
+}
+
 // Size returns an upper bound of what [Prepared.Assemble] will produce, in
 // octets, if unsigned attribute values of extra octets are added afterwards.
 func (p *Prepared) Size(o AssembleOptions, extra int) (int, error) {

@@ -317,6 +317,44 @@ func TestAssembleRefusesAWrongSignature(t *testing.T) {
 		if out, err := pre.Assemble(tt.sig, AssembleOptions{}); !errors.Is(err, tt.want) || out != nil {
 			t.Errorf("%s: %d octets, %v; want none, %v", name, len(out), err, tt.want)
 		}
+		v := VerifyOptions{Digest: digestOf(crypto.SHA256, document), Profile: ProfilePAdES}
+		if out, err := pre.AssembleVerified(tt.sig, AssembleOptions{}, v); !errors.Is(err, tt.want) || out != nil {
+			t.Errorf("%s: whole: %d octets, %v; want none, %v", name, len(out), err, tt.want)
+		}
+	}
+}
+
+// AssembleVerified gives what Assemble gives, and refuses besides a right value
+// what the verifier refuses.
+func TestAssembleVerifiedChecksTheWhole(t *testing.T) {
+	t.Parallel()
+	id := who(t, "p256")
+	pre, err := PrepareSignedAttrs(Params{Certificate: id.cert, Digest: digestOf(crypto.SHA256, document)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sig, err := pre.Sign(rand.Reader, id.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := AssembleOptions{Certificates: []*x509.Certificate{id.root}}
+	want, err := pre.Assemble(sig, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := VerifyOptions{Digest: digestOf(crypto.SHA256, document), Profile: ProfilePAdES}
+	if got, err := pre.AssembleVerified(sig, o, right); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d octets, %v; want the %d of Assemble", len(got), err, len(want))
+	}
+	other := VerifyOptions{Digest: digestOf(crypto.SHA256, []byte("otro")), Profile: ProfilePAdES}
+	if out, err := pre.AssembleVerified(sig, o, other); !errors.Is(err, ErrMessageDigest) || out != nil {
+		t.Errorf("other document: %v, want ErrMessageDigest", err)
+	}
+	// A path whose parsed form is not what its bytes say is not believed.
+	forged := *id.cert
+	forged.IsCA, forged.PublicKey = true, who(t, "p384").cert.PublicKey
+	if out, err := pre.AssembleVerified(sig, AssembleOptions{Certificates: []*x509.Certificate{&forged}}, right); err == nil {
+		t.Errorf("certificate with another key than in its bytes: %d octets", len(out))
 	}
 }
 

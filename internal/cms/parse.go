@@ -1,6 +1,7 @@
 package cms
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
 	"encoding/asn1"
@@ -84,7 +85,9 @@ func ParseBER(b []byte) (*SignedData, error) {
 	return parse(der, true)
 }
 
-func parse(der []byte, wasBER bool) (*SignedData, error) {
+// parse reads der, which it keeps. Of known, the certificates of authorities
+// that are in it are not read anew.
+func parse(der []byte, wasBER bool, known ...*x509.Certificate) (*SignedData, error) {
 	sd := &SignedData{Raw: der, WasBER: wasBER}
 	body, err := openContentInfo(der)
 	if err != nil {
@@ -111,7 +114,7 @@ func parse(der []byte, wasBER bool) (*SignedData, error) {
 	if err := sd.readSigner(&body); err != nil {
 		return nil, err
 	}
-	sd.parseCertificates()
+	sd.parseCertificates(known)
 	return sd, nil
 }
 
@@ -267,8 +270,15 @@ func (sd *SignedData) readSigner(s *cryptobyte.String) error {
 	return nil
 }
 
-func (sd *SignedData) parseCertificates() {
+func (sd *SignedData) parseCertificates(known []*x509.Certificate) {
+next:
 	for _, raw := range sd.RawCertificates {
+		for _, k := range known {
+			if k.IsCA && bytes.Equal(k.Raw, raw) {
+				sd.certs = append(sd.certs, k)
+				continue next
+			}
+		}
 		c, err := x509.ParseCertificate(raw)
 		if err != nil {
 			sd.bad++

@@ -33,7 +33,9 @@ func digestAll(ctx context.Context, r io.ReaderAt, jobs []*digestJob, also io.Wr
 	}
 	slices.Sort(cuts)
 	cuts = slices.Compact(cuts)
-	buf := make([]byte, 256<<10)
+	b := buffers.Get().(*[]byte)
+	defer buffers.Put(b)
+	buf := *b
 	pos := int64(0)
 	for _, cut := range cuts {
 		for pos < cut {

@@ -71,11 +71,11 @@ func (s *Session) Embed(ctx context.Context, sig Signature) (*Signed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pades: signed attributes: %w", err)
 	}
-	if out.CMS, err = p.Assemble(sig.Value, cms.AssembleOptions{Certificates: sig.Chain}); err != nil {
+	// Read and verified as a verifier would, against the digest of the session.
+	out.CMS, err = p.AssembleVerified(sig.Value, cms.AssembleOptions{Certificates: sig.Chain},
+		cms.VerifyOptions{Digest: s.digest, Profile: cms.ProfilePAdES})
+	if err != nil {
 		return nil, fmt.Errorf("pades: signature: %w", err)
-	}
-	if err := s.recheck(out.CMS, sig.Chain[0]); err != nil {
-		return nil, err
 	}
 	if sig.Token != nil {
 		if err := checkToken(sig.Token, sig.Value); err != nil {
@@ -91,22 +91,6 @@ func (s *Session) Embed(ctx context.Context, sig Signature) (*Signed, error) {
 	}
 	out.tail = s.fill(out.CMS)
 	return out, nil
-}
-
-// recheck reads the CMS as a verifier would, against the digest of the session.
-func (s *Session) recheck(der []byte, cert *x509.Certificate) error {
-	sd, err := cms.Parse(der)
-	if err != nil {
-		return fmt.Errorf("pades: signature: %w", err)
-	}
-	got, err := sd.Verify(cms.VerifyOptions{Digest: s.digest, Profile: cms.ProfilePAdES})
-	if err != nil {
-		return fmt.Errorf("pades: signature: %w", err)
-	}
-	if !got.Equal(cert) {
-		return fmt.Errorf("%w: another one verifies", ErrCertificate)
-	}
-	return nil
 }
 
 // checkToken checks that a token stamps the signature value and is itself
@@ -170,7 +154,9 @@ func (o *Signed) WriteTo(ctx context.Context, w io.Writer, base io.ReaderAt) (in
 }
 
 func copyBase(ctx context.Context, w io.Writer, base io.ReaderAt, size int64) (int64, error) {
-	buf := make([]byte, min(size, 256<<10)+1)
+	b := buffers.Get().(*[]byte)
+	defer buffers.Put(b)
+	buf := *b
 	done := int64(0)
 	for done < size {
 		if err := ctx.Err(); err != nil {

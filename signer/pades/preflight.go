@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"slices"
+	"sync"
 
 	"oruro.gob.bo/suti/signer/internal/cos"
 )
@@ -104,9 +105,18 @@ func openFile(base io.ReaderAt, size int64, lim cos.Limits) (*cos.File, error) {
 	return f, nil
 }
 
+// buffers are what files are read into. They are of one size, so that signing
+// many small files leaves nothing to collect.
+var buffers = sync.Pool{New: func() any {
+	b := make([]byte, 256<<10)
+	return &b
+}}
+
 // digestFile writes the file to all hashes, in one reading.
 func digestFile(ctx context.Context, base io.ReaderAt, size int64, to ...hash.Hash) error {
-	buf := make([]byte, min(size, 256<<10)+1)
+	b := buffers.Get().(*[]byte)
+	defer buffers.Put(b)
+	buf := *b
 	for off := int64(0); off < size; {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -40,6 +40,11 @@ func (u *Update) Finish() (*Tail, error) {
 		return nil, fmt.Errorf("incr: read end of file: %w", err)
 	}
 	var out bytes.Buffer
+	size := 1024
+	for _, o := range u.objs {
+		size += len(o.body) + 64
+	}
+	out.Grow(size)
 	if last[0] != '\n' && last[0] != '\r' {
 		out.WriteByte('\n')
 	}
