@@ -123,6 +123,8 @@ func (s *Service) describe(ctx context.Context, r *http.Request, st act.Statemen
 // reasonTexts are the reasons that our own pages give, of ends and of rejections.
 var reasonTexts = map[string]string{
 	"renuncia": "enrolment.reason.renuncia", "fin-de-designacion": "enrolment.reason.fin", "destitucion": "enrolment.reason.destitucion", ReasonOther: "enrolment.reason.otro",
+	"perdida": "enrolment.reason.lost", "sospecha": "enrolment.reason.suspicion", "orden": "enrolment.reason.order", "acta-de-parada": "enrolment.reason.recorded",
+	"identidad-comprobada": "enrolment.reason.identified", "aclarado": "enrolment.reason.cleared", "error": "enrolment.reason.wrong",
 	reasonRemoved: "enrolment.reason.removed", ReasonLastKey: "enrolment.reason.last_key",
 	ReasonMismatch: "enrolment.reason.mismatch", ReasonDocument: "enrolment.reason.document", ReasonDuplicate: "enrolment.reason.duplicate",
 	ReasonAbsent: "enrolment.reason.absent", ReasonBacking: "enrolment.reason.backing", ReasonMistake: "enrolment.reason.mistake",
@@ -188,6 +190,30 @@ func (s *Service) describeBody(ctx context.Context, r *http.Request, body act.Bo
 					rows.add("enrolment.fact.key", c.Label)
 				}
 			}
+		}
+		if b.What == act.EndRole {
+			rows.add("enrolment.fact.role", pr.T(roleText(b.Role)))
+			if b.Institution != "" {
+				name, err := s.institutionName(ctx, b.Institution)
+				if err != nil {
+					return err
+				}
+				rows.add("enrolment.fact.institution", name)
+			}
+		}
+		rows.add("enrolment.fact.reason", reasonText(pr, b.Reason))
+	case *act.Lift:
+		k, err := s.load(ctx)
+		if err != nil {
+			return err
+		}
+		signed, err := target(k.chain, b.Suspension)
+		if err != nil {
+			return err
+		}
+		if stop, ok := signed.Statement().Body.(*act.Suspension); ok {
+			rows.add("enrolment.fact.stopped", reasonText(pr, stop.Reason))
+			rows.add("enrolment.fact.since", signed.Statement().At)
 		}
 		rows.add("enrolment.fact.reason", reasonText(pr, b.Reason))
 	case *act.Suspension:

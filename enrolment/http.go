@@ -71,6 +71,7 @@ func (s *Service) Routes(c WebConfig) error {
 	w.registration()
 	w.founding()
 	w.counter()
+	w.people()
 	w.own()
 	return nil
 }
@@ -254,6 +255,8 @@ var faults = []struct {
 	{act.ErrSamePerson, http.StatusForbidden, "same_person", "enrolment.error.same_person", "otra-persona"},
 	{act.ErrRole, http.StatusForbidden, "role", "enrolment.error.role", "permiso"},
 	{act.ErrCapacity, http.StatusForbidden, "capacity", "enrolment.error.role", "permiso"},
+	{act.ErrLastHolder, http.StatusConflict, "last_holder", "enrolment.error.last_holder", "ultima-funcion"},
+	{act.ErrDuplicate, http.StatusConflict, "duplicate", "enrolment.error.done", "hecho"},
 	{ErrNoGenesis, http.StatusForbidden, "not_founded", "enrolment.error.role", "permiso"},
 	{act.ErrPending, http.StatusConflict, "pending", "enrolment.error.pending", "servicio"},
 	{act.ErrPostTaken, http.StatusConflict, "post_taken", "enrolment.problem.cargo_ocupado", "cargo-ocupado"},

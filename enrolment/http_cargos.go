@@ -149,7 +149,9 @@ func (w *site) endForm(rw http.ResponseWriter, r *http.Request, wrong []web.Fiel
 		return err
 	}
 	if _, _, err := w.adminOf(r.Context(), who(r).Person(), a.Institution.ID); err != nil && who(r).Person() != a.Person {
-		return err
+		if _, err := w.role(r.Context(), who(r).Person(), act.Supervisor, ""); err != nil {
+			return err
+		}
 	}
 	p, err := w.cfg.Accounts.Profile(r.Context(), a.Person)
 	if err != nil {

@@ -60,7 +60,11 @@ func drafted(rw http.ResponseWriter) func(Draft, error) error {
 // nav are the sections of the counter that the person's roles open.
 func (w *site) nav(r *http.Request, current string) []web.NavItem {
 	items := []web.NavItem{{Path: "/ventanilla", Text: "enrolment.nav.counter"}, {Path: "/ventanilla/aprobar", Text: "enrolment.nav.approve"}}
-	if _, _, admin, err := w.ofStaff(r); err == nil && admin {
+	roles, _, admin, err := w.ofStaff(r)
+	if err == nil && looksUp(roles) {
+		items = append(items, web.NavItem{Path: pathPeople, Text: "enrolment.nav.people"})
+	}
+	if err == nil && admin {
 		items = append(items, web.NavItem{Path: "/ventanilla/cargos", Text: "enrolment.nav.posts"})
 	}
 	for i := range items {
@@ -88,7 +92,7 @@ func (w *site) desk(rw http.ResponseWriter, r *http.Request, v *web.Values, wron
 		return err
 	}
 	me := who(r).Person()
-	data := page.Counter{Registrar: registrar, Appoint: admin, Grant: slices.ContainsFunc(roles, func(r StaffRole) bool { return r.Role == act.Administrator })}
+	data := page.Counter{Registrar: registrar, People: looksUp(roles), Appoint: admin, Grant: slices.ContainsFunc(roles, func(r StaffRole) bool { return r.Role == act.Administrator })}
 	waiting, err := w.WaitingFor(r.Context(), me)
 	if err != nil {
 		return err

@@ -167,6 +167,9 @@ func TestSuspensionStopsAndLiftRestores(t *testing.T) {
 	c := w.clean()
 	_, err := c.Key(m.dev.id(), m.id, identity.N0, w.now)
 	wantErr(t, "suspended", err, ErrSuspended)
+	if by, ok := w.clean().Suspension(m.id, w.now); !ok || by != s.Hash() {
+		t.Errorf("stopped by %v %v, want %v", by, ok, s.Hash())
+	}
 	_, err = c.Enrolled(m.id, w.now)
 	wantErr(t, "suspended enrolment", err, ErrSuspended)
 	lift := w.do(&Lift{Suspension: s.Hash(), Person: m.id, Reason: "seen-at-counter", By: w.registrar.id, Capacity: Registrar}, w.registrar.signs())

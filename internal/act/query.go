@@ -106,6 +106,18 @@ func (c *Chain) Enrolled(who identity.PersonID, t time.Time) (identity.Level, er
 	return en.level, err
 }
 
+// Suspension returns the act that keeps a person suspended at t; ok is false if none does.
+func (c *Chain) Suspension(who identity.PersonID, t time.Time) (act Hash, ok bool) {
+	if p := c.people[who]; p != nil {
+		for _, s := range p.suspensions {
+			if s.at(t) == nil {
+				return s.act, true
+			}
+		}
+	}
+	return Hash{}, false
+}
+
 // Post is an appointment as a chain knows it.
 type Post struct {
 	Appointment

@@ -62,6 +62,7 @@ var sentences = map[string]string{
 	"enrolment.passkey.suspect":        "console.did.key_suspect",
 	"enrolment.read.ticket":            "console.did.ticket",
 	"enrolment.read.operator":          "console.did.operator",
+	"enrolment.read.staff":             "console.did.staff",
 	"enrolment.act.enrolment":          "console.did.verified",
 	"enrolment.act.approval":           "console.did.approved",
 	"enrolment.act.key-addition":       "console.did.key_act",

@@ -126,6 +126,7 @@ type Counter struct {
 	Approve   int // acts that wait for this person
 	Appoint   bool
 	Grant     bool      // give roles of staff
+	People    bool      // look people up
 	Proposals []Waiting // of this person
 }
 
@@ -217,4 +218,33 @@ type Notice struct {
 type PrintedCard struct {
 	Card web.CodeCardView
 	Path string // of the ticket
+}
+
+// Person is somebody as staff sees her who stops her or ends what she holds.
+type Person struct {
+	Path    string
+	Self    bool
+	State   Standing
+	Rows    []web.RowView
+	Stopped bool
+	Act     bool // an act stops her
+	Waits   bool // its lifting waits for an approval
+	Stop    bool // may be stopped by who looks
+	Lift    bool
+	Roles   []RoleHeld
+	Posts   []Holder
+}
+
+// RoleHeld is a role of staff.
+type RoleHeld struct {
+	Path        string // of its end; may be empty
+	Role        string // a key
+	Institution string
+}
+
+// Reason asks why somebody is stopped, a stop is lifted or a role ends.
+type Reason struct {
+	Path string
+	Rows []web.RowView
+	Kind string // stop, record, lift or function
 }
