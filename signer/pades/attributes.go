@@ -11,6 +11,10 @@ import (
 
 // AttributeOptions says what is signed besides the digest and the certificate.
 type AttributeOptions struct {
+	// Algorithm is the name of the algorithm to sign with, such as
+	// "rsa-pss-sha256"; by default the one of the certificate's key: RSA PKCS #1
+	// v1.5 with SHA-256, ECDSA with the digest of the curve's size, Ed25519.
+	Algorithm string
 	// Commitment adds a commitment-type-indication (for instance proof of
 	// approval, 1.2.840.113549.1.9.16.6.5) unless nil. EN 319 142-1 §6.3 does
 	// not allow it together with Options.Reason.
@@ -28,7 +32,8 @@ type ToBeSigned struct {
 	// algorithms but Ed25519 Input is the digest of Attributes.
 	Input []byte
 	Opts  crypto.SignerOpts
-	// Algorithm is a stable name such as "ecdsa-sha256".
+	// Algorithm is a stable name such as "ecdsa-sha256". It goes into
+	// [Signature], where it is not the default of the key.
 	Algorithm string
 }
 
@@ -41,7 +46,7 @@ func (s *Session) SignedAttributes(chain []*x509.Certificate, o AttributeOptions
 	if err := s.checkSigner(chain); err != nil {
 		return nil, err
 	}
-	alg, err := algorithmFor(chain[0], s.hash)
+	alg, err := algorithmFor(chain[0], o.Algorithm, s.hash)
 	if err != nil {
 		return nil, err
 	}
@@ -61,10 +66,10 @@ func (s *Session) SignedAttributes(chain []*x509.Certificate, o AttributeOptions
 	return &ToBeSigned{Attributes: p.SignedAttrs(), Input: p.Input(), Opts: alg.SignerOpts(), Algorithm: alg.String()}, nil
 }
 
-// algorithmFor returns the key's algorithm, which must digest as the byte
-// range was digested.
-func algorithmFor(cert *x509.Certificate, h crypto.Hash) (cms.Algorithm, error) {
-	alg, err := algorithmOf(cert)
+// algorithmFor returns the algorithm of that name, by default the key's, which
+// must fit the key and digest as the byte range was digested.
+func algorithmFor(cert *x509.Certificate, name string, h crypto.Hash) (cms.Algorithm, error) {
+	alg, err := algorithmOf(cert, name)
 	if err != nil {
 		return 0, err
 	}
@@ -74,7 +79,14 @@ func algorithmFor(cert *x509.Certificate, h crypto.Hash) (cms.Algorithm, error) 
 	return alg, nil
 }
 
-func algorithmOf(cert *x509.Certificate) (cms.Algorithm, error) {
+func algorithmOf(cert *x509.Certificate, name string) (cms.Algorithm, error) {
+	if name != "" {
+		alg, err := cms.ParseAlgorithm(name)
+		if err != nil {
+			return 0, fmt.Errorf("%w: %w", ErrOptions, err)
+		}
+		return alg, nil // whether it fits the key, internal/cms checks
+	}
 	alg, err := cms.AlgorithmFor(cert.PublicKey)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrCertificate, err)

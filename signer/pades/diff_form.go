@@ -109,6 +109,9 @@ var widgetKeys = []string{
 }
 
 func (s *step) newSignatureField(f *cos.Field) error {
+	if locked(s.sigsA, f.Name) && !s.isStamp(f) {
+		s.note(Forbidden, "form", f.Name, f.Object.Ref.Num, "an earlier signature locks all fields")
+	}
 	objs := append([]*cos.Object{f.Object}, f.Widgets...)
 	for _, o := range objs {
 		if !s.added[o.Ref.Num] {
@@ -136,11 +139,43 @@ func (s *step) newSignatureField(f *cos.Field) error {
 	if err != nil {
 		return err
 	}
-	if f.Value.IsNull() {
-		s.allow(Allowed, "form", f.Name, f.Object.Ref.Num, "new empty signature field")
+	if !f.Value.IsNull() {
+		return s.signing(f, visible, true)
+	}
+	return s.newEmptyField(f, visible)
+}
+
+// newEmptyField judges a signature field that is made but not signed. Nobody
+// answers for what it shows, so it must show nothing.
+func (s *step) newEmptyField(f *cos.Field, visible bool) error {
+	num := f.Object.Ref.Num
+	if s.perm != Uncertified && s.perm != AlsoAnnotations {
+		s.note(Forbidden, "form", f.Name, num, "the certification allows no new field")
 		return nil
 	}
-	return s.signing(f, visible, true)
+	for _, w := range f.Widgets {
+		empty, err := emptyLooks(s.b, w)
+		if err != nil {
+			return err
+		}
+		if visible && !empty {
+			s.note(Forbidden, "form", f.Name, num, "new field that shows something and that nobody signed")
+			return nil
+		}
+	}
+	s.allow(Allowed, "form", f.Name, num, "new empty signature field")
+	return nil
+}
+
+// isStamp reports whether the field holds a document time-stamp, which no lock
+// is about.
+func (s *step) isStamp(f *cos.Field) bool {
+	for _, x := range s.v.sigs {
+		if x.field.Object.Ref == f.Object.Ref && x.token != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // visible reports whether any widget of a field shows on a page.

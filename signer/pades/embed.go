@@ -20,6 +20,8 @@ type Signature struct {
 	Value []byte
 	// Attributes are [ToBeSigned].Attributes.
 	Attributes []byte
+	// Algorithm is [ToBeSigned].Algorithm; "" for the default of the key.
+	Algorithm string
 	// Chain is the signer's certificate and its path.
 	Chain []*x509.Certificate
 	// Token is the DER of a time-stamp token over Value.
@@ -63,7 +65,7 @@ func (s *Session) Embed(ctx context.Context, sig Signature) (*Signed, error) {
 	if err := s.checkSigner(sig.Chain); err != nil {
 		return nil, err
 	}
-	alg, err := algorithmFor(sig.Chain[0], s.hash)
+	alg, err := algorithmFor(sig.Chain[0], sig.Algorithm, s.hash)
 	if err != nil {
 		return nil, err
 	}
@@ -141,16 +143,7 @@ func (o *Signed) Size() int64 { return o.session.baseSize + int64(len(o.tail)) }
 // before any of the signature is written, if base
 // is no longer the file that was prepared.
 func (o *Signed) WriteTo(ctx context.Context, w io.Writer, base io.ReaderAt) (int64, error) {
-	sum := crypto.SHA256.New()
-	n, err := copyBase(ctx, io.MultiWriter(sum, w), base, o.session.baseSize)
-	if err != nil {
-		return n, err
-	}
-	if !bytes.Equal(sum.Sum(nil), o.session.baseSHA256[:]) {
-		return n, ErrBase
-	}
-	m, err := w.Write(o.tail)
-	return n + int64(m), err
+	return writeWithTail(ctx, w, base, o.session.baseSize, o.session.baseSHA256, o.tail)
 }
 
 func copyBase(ctx context.Context, w io.Writer, base io.ReaderAt, size int64) (int64, error) {

@@ -12,18 +12,23 @@ type existing struct {
 	dict   *cos.Object // the signature dictionary; nil if the field is empty
 	holder *cos.Object // the object in whose bytes the dictionary stands
 	docMDP Permission  // of a DocMDP reference in it, Uncertified if none
+	perm   Permission  // the strictest that it sets in any way, Uncertified if none
 	locks  []fieldLock // of FieldMDP references in it, and of the field's /Lock
 }
 
 // fieldLock is a FieldMDP transform or a /Lock dictionary (§12.8.2.4).
 type fieldLock struct {
-	action string // All, Include, Exclude
-	fields []string
+	action  string // All, Include, Exclude
+	fields  []string
+	strange bool // its names are not all texts; it then locks everything
 }
 
 // covers reports whether a lock forbids changes to the field. A locked field
 // locks the fields below it.
 func (l fieldLock) covers(name string) bool {
+	if l.strange {
+		return true
+	}
 	named := false
 	for _, f := range l.fields {
 		named = named || name == f || strings.HasPrefix(name, f+".")
@@ -89,12 +94,30 @@ func readSignature(f *cos.File, field *cos.Field) (existing, error) {
 	if v.Ref.Num == 0 {
 		e.holder = field.Object // written directly in the field
 	}
-	if lock, err := readLock(f, field.Object.Value.Get("Lock")); err != nil {
+	own, err := f.Resolve(field.Object.Value.Get("Lock"))
+	if err != nil {
 		return e, err
-	} else if lock != nil {
-		e.locks = append(e.locks, *lock)
+	}
+	if err := e.addLock(f, own); err != nil {
+		return e, err
 	}
 	return e, e.readReferences(f)
+}
+
+// addLock takes the /Lock of the field or the parameters of a FieldMDP
+// transform, if d is one, and the permission in it.
+func (e *existing) addLock(f *cos.File, d cos.Value) error {
+	lock, err := readLock(f, d)
+	if err != nil || lock == nil {
+		return err
+	}
+	e.locks = append(e.locks, *lock)
+	if !d.Has("P") {
+		return nil
+	}
+	p, err := readPermission(f, d)
+	e.perm = stricter(e.perm, p)
+	return err
 }
 
 // readReferences reads the transforms of a signature dictionary (§12.8.2).
@@ -117,19 +140,13 @@ func (e *existing) readReferences(f *cos.File) error {
 			if e.docMDP, err = readPermission(f, params); err != nil {
 				return err
 			}
+			e.perm = stricter(e.perm, e.docMDP)
 		case "FieldMDP":
-			lock, err := readLock(f, params)
-			if err != nil {
+			if params.Kind() != cos.Dict {
+				e.locks = append(e.locks, fieldLock{action: "All"})
+			}
+			if err := e.addLock(f, params); err != nil {
 				return err
-			}
-			if lock == nil {
-				lock = &fieldLock{action: "All"}
-			}
-			e.locks = append(e.locks, *lock)
-			if params.Has("P") {
-				if e.docMDP, err = readPermission(f, params); err != nil {
-					return err
-				}
 			}
 		}
 	}
@@ -173,20 +190,27 @@ func readLock(f *cos.File, v cos.Value) (*fieldLock, error) {
 		}
 		t, ok := s.Text()
 		if !ok {
-			return &fieldLock{action: "All"}, nil
+			l.strange = true
+			continue
 		}
 		l.fields = append(l.fields, cos.TextString(t))
 	}
 	return l, nil
 }
 
+// stricter returns the lesser of two permissions.
+func stricter(a, b Permission) Permission {
+	if a == Uncertified || b != Uncertified && b < a {
+		return b
+	}
+	return a
+}
+
 // strictest returns the least permission of the signatures of a file.
 func strictest(all []existing) Permission {
 	p := Uncertified
 	for _, e := range all {
-		if e.docMDP != Uncertified && (p == Uncertified || e.docMDP < p) {
-			p = e.docMDP
-		}
+		p = stricter(p, e.perm)
 	}
 	return p
 }

@@ -91,6 +91,13 @@ type Options struct {
 	// Certify makes the signature the document's certification; it must then
 	// be the first signature.
 	Certify Permission
+	// Lock is what may no longer change after the signature, besides what an
+	// earlier one forbids. A field of the document that has a /Lock brings its
+	// own; Lock must then be nil.
+	Lock *Lock
+	// Algorithm is the name of the algorithm that [Sign] signs with, such as
+	// "rsa-pss-sha256"; by default the one of the key. Prepare does not use it.
+	Algorithm string
 	// Hash digests the byte range: SHA-256 by default, SHA-384 or SHA-512. It
 	// must be the digest of the algorithm that the key will sign with.
 	Hash crypto.Hash
@@ -165,6 +172,10 @@ func (o *Options) check() error {
 		return fmt.Errorf("%w: no signing time", ErrOptions)
 	case o.Certify > maxPermission:
 		return fmt.Errorf("%w: permission %d", ErrOptions, o.Certify)
+	case o.Lock != nil && o.Lock.Permission != Uncertified && o.Certify != Uncertified:
+		return fmt.Errorf("%w: permissions by a certification and by a lock", ErrOptions)
+	case o.Lock != nil:
+		return o.Lock.check()
 	}
 	return nil
 }

@@ -158,7 +158,7 @@ const byteRangeWidth = 64 // of the four numbers and the brackets
 
 // signatureDict writes the signature dictionary (ISO 32000-2 §12.8.1, EN 319
 // 142-1 §6.3) with an empty byte range and a hole for the signature.
-func (p *preparation) signatureDict(lock string) []byte {
+func (p *preparation) signatureDict(lock *Lock) []byte {
 	var b bytes.Buffer
 	b.WriteString("<</Type /Sig /Filter /Adobe.PPKLite /SubFilter /ETSI.CAdES.detached\n/ByteRange [")
 	b.WriteString(strings.Repeat(" ", byteRangeWidth-2))
@@ -179,13 +179,13 @@ func (p *preparation) signatureDict(lock string) []byte {
 
 // references writes /Reference: the DocMDP of a certification and the FieldMDP
 // that the field's /Lock asks for.
-func (p *preparation) references(lock string) string {
+func (p *preparation) references(lock *Lock) string {
 	var refs []string
 	if p.Certify != Uncertified {
 		refs = append(refs, fmt.Sprintf("<</Type /SigRef /TransformMethod /DocMDP /TransformParams <</Type /TransformParams /P %d /V /1.2>>>>", p.Certify))
 	}
-	if lock != "" {
-		refs = append(refs, "<</Type /SigRef /TransformMethod /FieldMDP /TransformParams <</Type /TransformParams /V /1.2 "+lock+">>>>")
+	if lock != nil {
+		refs = append(refs, "<</Type /SigRef /TransformMethod /FieldMDP /TransformParams <</Type /TransformParams /V /1.2 "+lock.entries()+">>>>")
 	}
 	if len(refs) == 0 {
 		return ""

@@ -27,7 +27,7 @@ func Sign(ctx context.Context, base io.ReaderAt, size int64, key crypto.Signer, 
 		}
 	}
 	if o.Hash == 0 && len(chain) > 0 {
-		if alg, err := algorithmOf(chain[0]); err == nil {
+		if alg, err := algorithmOf(chain[0], o.Algorithm); err == nil {
 			o.Hash = alg.Hash()
 		}
 	}
@@ -35,7 +35,7 @@ func Sign(ctx context.Context, base io.ReaderAt, size int64, key crypto.Signer, 
 	if err != nil {
 		return nil, err
 	}
-	tbs, err := s.SignedAttributes(chain, AttributeOptions{})
+	tbs, err := s.SignedAttributes(chain, AttributeOptions{Algorithm: o.Algorithm})
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func Sign(ctx context.Context, base io.ReaderAt, size int64, key crypto.Signer, 
 	if err != nil {
 		return nil, fmt.Errorf("pades: private key: %w", err)
 	}
-	sig := Signature{Value: value, Attributes: tbs.Attributes, Chain: chain}
+	sig := Signature{Value: value, Attributes: tbs.Attributes, Algorithm: tbs.Algorithm, Chain: chain}
 	if s.Level() == LevelBT {
 		if ts == nil {
 			return nil, ErrNoTimestamp

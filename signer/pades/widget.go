@@ -10,20 +10,20 @@ import (
 )
 
 // placeField puts the signature into an empty field of the document, or a new
-// one. It returns the entries of the field's /Lock, if there is one.
-func (p *preparation) placeField() (lock string, err error) {
+// one. It returns what the signature locks, nil for nothing.
+func (p *preparation) placeField() (*Lock, error) {
 	if p.Field != "" && p.names[p.Field] > 0 {
 		return p.useField()
 	}
-	return "", p.newField()
+	return p.Lock, p.newField()
 }
 
 func (p *preparation) fieldName() string { return p.Field }
 
 // useField signs an empty field of the document.
-func (p *preparation) useField() (string, error) {
+func (p *preparation) useField() (*Lock, error) {
 	if p.names[p.Field] > 1 {
-		return "", refuse(CodeAmbiguous, "several fields have that name")
+		return nil, refuse(CodeAmbiguous, "several fields have that name")
 	}
 	var e *existing
 	for i := range p.sigs {
@@ -33,107 +33,38 @@ func (p *preparation) useField() (string, error) {
 	}
 	switch {
 	case e == nil:
-		return "", refuse(CodeFieldType, "field is no signature field")
+		return nil, refuse(CodeFieldType, "field is no signature field")
 	case e.dict != nil:
-		return "", refuse(CodeFieldSigned, "field is signed already")
+		return nil, refuse(CodeFieldSigned, "field is signed already")
 	case locked(p.sigs, p.Field):
-		return "", refuse(CodeLocked, "an earlier signature locks the field")
+		return nil, refuse(CodeLocked, "an earlier signature locks the field")
 	case e.field.Object.Ref.Num == 0 || len(e.field.Widgets) > 1:
-		return "", refuse(CodeDamaged, "field that is not one object with one widget")
+		return nil, refuse(CodeDamaged, "field that is not one object with one widget")
 	}
-	if err := checkSeedValues(p.f, e.field.Object.Value.Get("SV")); err != nil {
-		return "", err
+	if err := p.checkSeedValues(e.field.Object.Value.Get("SV")); err != nil {
+		return nil, err
 	}
-	lock, err := p.lockEntries(e.field.Object.Value)
+	lock, err := fieldsLock(p.f, e.field.Object.Value)
 	if err != nil {
-		return "", err
+		return nil, err
+	}
+	switch {
+	case lock == nil:
+		lock = p.Lock
+	case p.Lock != nil:
+		return nil, refuse(CodeSeedValues, "the field has a lock of its own")
+	case lock.Permission != Uncertified && p.Certify != Uncertified:
+		return nil, refuse(CodeSeedValues, "the field's lock sets permissions, as would the certification")
 	}
 	if err := p.u.Set(incr.Place{Ref: e.field.Object.Ref}, "V", []byte(p.sig.String())); err != nil {
-		return "", err
+		return nil, err
 	}
 	if p.Seal != nil {
 		if err := p.sealWidget(e.field); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	return lock, p.u.SetSigFlags()
-}
-
-// lockEntries copies /Lock of a field for the FieldMDP transform that it asks
-// for (ISO 32000-2 §12.7.5.5).
-func (p *preparation) lockEntries(field cos.Value) (string, error) {
-	d, err := p.f.ResolveObject(field.Get("Lock"))
-	if err != nil || d.Value.IsNull() {
-		return "", err
-	}
-	if d.Value.Has("P") {
-		return "", refuse(CodeSeedValues, "the field's /Lock changes the document's permissions")
-	}
-	l, err := readLock(p.f, field.Get("Lock"))
-	if err != nil {
-		return "", err
-	}
-	if l == nil || l.action != "All" && l.action != "Include" && l.action != "Exclude" {
-		return "", refuse(CodeDamaged, "malformed /Lock")
-	}
-	out := "/Action /" + l.action
-	if l.action != "All" {
-		var names []string
-		for _, n := range l.fields {
-			names = append(names, cos.EncodeText(n))
-		}
-		out += " /Fields [" + strings.Join(names, " ") + "]"
-	}
-	return out, nil
-}
-
-// Bits of a seed value dictionary's /Ff: which of its constraints are demands
-// (ISO 32000-2 table 237).
-const (
-	svFilter       = 1 << 0
-	svSubFilter    = 1 << 1
-	svDigestMethod = 1 << 6
-)
-
-// checkSeedValues refuses a field that demands what a signature of ours does not have.
-func checkSeedValues(f *cos.File, v cos.Value) error {
-	sv, err := f.Resolve(v)
-	if err != nil || sv.IsNull() {
-		return err
-	}
-	ff, _ := sv.Get("Ff").Int()
-	if ff&^(svFilter|svSubFilter|svDigestMethod) != 0 || sv.Has("Cert") || sv.Has("MDP") {
-		return refuse(CodeSeedValues, "the field makes demands that are not supported")
-	}
-	lacks := func(bit int64, key, want string) (bool, error) {
-		list, err := f.Resolve(sv.Get(key))
-		if err != nil || ff&bit == 0 || list.IsNull() {
-			return false, err
-		}
-		if list.Name() == want {
-			return false, nil
-		}
-		for _, e := range list.Elems() {
-			s, _ := e.Text()
-			if e.Name() == want || s == want {
-				return false, nil
-			}
-		}
-		return true, nil
-	}
-	for _, c := range []struct {
-		bit       int64
-		key, want string
-	}{{svFilter, "Filter", "Adobe.PPKLite"}, {svSubFilter, "SubFilter", "ETSI.CAdES.detached"}, {svDigestMethod, "DigestMethod", "SHA256"}} {
-		missing, err := lacks(c.bit, c.key, c.want)
-		if err != nil {
-			return err
-		}
-		if missing {
-			return refuse(CodeSeedValues, "the field demands another /%s", c.key)
-		}
-	}
-	return nil
 }
 
 // sealWidget draws the seal into the widget of an existing field.
@@ -172,9 +103,6 @@ func (p *preparation) newField() error {
 			p.Field = fmt.Sprintf("%s%d", defaultFieldName, i)
 		}
 	}
-	if strings.Contains(p.Field, ".") || len(p.Field) > 127 {
-		return refuse(CodeFieldName, "a new field's name has no dots and at most 127 bytes")
-	}
 	if locked(p.sigs, p.Field) {
 		return refuse(CodeLocked, "an earlier signature locks all fields")
 	}
@@ -182,33 +110,54 @@ func (p *preparation) newField() error {
 	if visible {
 		n = p.Placement.Page
 	}
+	page, err := p.page(n)
+	if err != nil {
+		return err
+	}
+	var rect appearance.Rect
+	ap := cos.Ref{}
+	if visible {
+		rotate := 0
+		if rect, rotate, err = p.place(page); err != nil {
+			return err
+		}
+		ap, err = p.drawSeal(rect.Width(), rect.Height(), rotate)
+	} else {
+		ap, err = p.drawNothing(rect)
+	}
+	if err != nil {
+		return err
+	}
+	extra := "/V " + p.sig.String()
+	if p.Lock != nil {
+		extra += " /Lock " + p.Lock.dict()
+	}
+	return p.addWidget(page, rect, ap, p.Field, p.tooltip(), extra)
+}
+
+func (p *preparation) page(n int) (*cos.Page, error) {
 	page, err := p.f.Page(n)
 	if err != nil {
-		return &RefusedError{Code: CodePage, Detail: err.Error(), Err: err}
+		return nil, &RefusedError{Code: CodePage, Detail: err.Error(), Err: err}
 	}
 	if page.Value.Get("Type").Name() != "Page" {
-		return refuse(CodePage, "page without /Type /Page")
+		return nil, refuse(CodePage, "page without /Type /Page")
 	}
-	rect, ap := "0 0 0 0", cos.Ref{}
-	if visible {
-		r, rotate, err := p.place(page)
-		if err != nil {
-			return err
-		}
-		rect = r.String()
-		if ap, err = p.drawSeal(r.Width(), r.Height(), rotate); err != nil {
-			return err
-		}
-	} else if ap, err = p.drawNothing(); err != nil {
-		return err
+	return page, nil
+}
+
+// addWidget adds a signature field that is its own widget.
+func (p *preparation) addWidget(page *cos.Page, rect appearance.Rect, ap cos.Ref, name, tooltip, extra string) error {
+	if name == "" || strings.Contains(name, ".") || len(name) > 127 {
+		return refuse(CodeFieldName, "a new field's name has no dots and at most 127 bytes")
 	}
 	widget, err := p.u.Alloc()
 	if err != nil {
 		return err
 	}
 	const printAndLocked = 4 | 128
-	p.u.Put(widget, fmt.Appendf(nil, "<</Type /Annot /Subtype /Widget /FT /Sig /T %s /TU %s /F %d /Rect [%s] /P %v /AP <</N %v>> /V %v>>",
-		cos.EncodeText(p.Field), cos.EncodeText(p.tooltip()), printAndLocked, rect, page.Ref, ap, p.sig))
+	p.u.Put(widget, fmt.Appendf(nil, "<</Type /Annot /Subtype /Widget /FT /Sig /T %s /TU %s /F %d /Rect [%s] /P %v /AP <</N %v>> %s>>",
+		cos.EncodeText(name), cos.EncodeText(tooltip), printAndLocked, rect, page.Ref, ap, extra))
 	if err := p.u.AddAnnot(page.Ref, widget); err != nil {
 		return err
 	}
@@ -310,13 +259,14 @@ func (p *preparation) drawSeal(width, height float64, rotate int) (cos.Ref, erro
 	return refs[d.Form], nil
 }
 
-// drawNothing adds the empty appearance of an invisible signature: PDF/A asks
-// for one of every field.
-func (p *preparation) drawNothing() (cos.Ref, error) {
+// drawNothing adds the empty appearance of a field that shows nothing: PDF/A
+// asks for one of every field.
+func (p *preparation) drawNothing(rect appearance.Rect) (cos.Ref, error) {
 	r, err := p.u.Alloc()
 	if err != nil {
 		return cos.Ref{}, err
 	}
-	p.u.PutStream(r, "<</Type /XObject /Subtype /Form /BBox [0 0 0 0] /Resources <<>>>>", nil)
+	box := appearance.NewRect(0, 0, rect.Width(), rect.Height())
+	p.u.PutStream(r, "<</Type /XObject /Subtype /Form /BBox ["+box.String()+"] /Resources <<>>>>", nil)
 	return r, nil
 }
