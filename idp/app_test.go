@@ -48,9 +48,8 @@ func (a *app) assertion(change func(claims map[string]any)) string {
 	return must(must(signer.Sign(raw))(a.w.t).CompactSerialize())(a.w.t)
 }
 
-// call posts to a back-channel endpoint as the client.
-func (a *app) call(path string, form url.Values) (int, map[string]any) {
-	var header []string
+// credentials adds the client's to a form, or returns them as headers.
+func (a *app) credentials(form url.Values) (header []string) {
 	switch {
 	case a.public:
 		form.Set("client_id", a.id)
@@ -60,6 +59,21 @@ func (a *app) call(path string, form url.Values) (int, map[string]any) {
 	default:
 		header = []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(a.id)+":"+url.QueryEscape(a.secret)))}
 	}
+	return header
+}
+
+// call posts to a back-channel endpoint as the client, with a proof of its key
+// at the token endpoint if it must prove one.
+func (a *app) call(path string, form url.Values) (int, map[string]any) {
+	if a.dpop != nil && path == "/oauth2/token" {
+		k := *a.dpop // several calls may be under way
+		res, out := a.post(path, form, &k)
+		if out["error"] == "use_dpop_nonce" {
+			res, out = a.post(path, form, &k)
+		}
+		return res.StatusCode, out
+	}
+	header := a.credentials(form)
 	res, body := (&browser{w: a.w}).do(http.MethodPost, a.w.issuer+path, "application/x-www-form-urlencoded", form.Encode(), header...)
 	var out map[string]any
 	_ = json.Unmarshal([]byte(body), &out)

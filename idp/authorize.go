@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"oruro.gob.bo/suti/idp/internal/client"
 	"oruro.gob.bo/suti/idp/internal/oauth"
 	"oruro.gob.bo/suti/idp/internal/store"
 	"oruro.gob.bo/suti/internal/cache"
@@ -81,7 +82,7 @@ func (p *Provider) repeatAsGet(w http.ResponseWriter, r *http.Request, q url.Val
 	uri := q.Get("request_uri")
 	if par == nil {
 		var err error
-		if uri, err = p.keep(r.Context(), c, req); err != nil {
+		if uri, err = p.keep(r.Context(), c, req, nil); err != nil {
 			return err
 		}
 	}
@@ -91,9 +92,13 @@ func (p *Provider) repeatAsGet(w http.ResponseWriter, r *http.Request, q url.Val
 }
 
 // keep stores a canonical request and returns its request_uri (RFC 9126 §2.2).
-func (p *Provider) keep(ctx context.Context, c *store.Client, req *oauth.Request) (string, error) {
+// It spends the proof that came with it, if there is one.
+func (p *Provider) keep(ctx context.Context, c *store.Client, req *oauth.Request, proof *client.Proof) (string, error) {
 	uri, raw, now := parPrefix+random256(), req.Encode(), p.cfg.Now()
 	return uri, p.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := p.spendProof(tx, proof); err != nil {
+			return err
+		}
 		return store.InsertPAR(tx, store.Hash("par", uri), c.ID, raw, now, now.Add(parLifetime))
 	})
 }
@@ -155,6 +160,10 @@ func (p *Provider) pushed(w http.ResponseWriter, r *http.Request) error {
 	} else if wait > 0 {
 		return p.tooMany(w, r, wait)
 	}
+	proof, err := p.clientProof(w, r, c, false)
+	if err != nil {
+		return p.refuse(w, r, err)
+	}
 	if form.Get("request_uri") != "" {
 		return p.refuse(w, r, oauth.Refuse(oauth.InvalidRequest, "request_uri may not be pushed"))
 	}
@@ -171,9 +180,15 @@ func (p *Provider) pushed(w http.ResponseWriter, r *http.Request) error {
 	} else if err != nil {
 		return err
 	}
-	uri, err := p.keep(r.Context(), c, req)
+	if proof != nil { // RFC 9449 §10.1: the header binds the code as dpop_jkt does
+		if req.DPoPJKT != "" && req.DPoPJKT != proof.JKT {
+			return p.refuse(w, r, oauth.Refuse(oauth.InvalidDPoPProof, "dpop_jkt and the DPoP proof are of two keys"))
+		}
+		req.DPoPJKT = proof.JKT
+	}
+	uri, err := p.keep(r.Context(), c, req, proof)
 	if err != nil {
-		return err
+		return p.refuse(w, r, err)
 	}
 	return reply(w, http.StatusCreated, map[string]any{"request_uri": uri, "expires_in": int(parLifetime / time.Second)})
 }

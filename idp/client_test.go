@@ -20,13 +20,19 @@ func TestClientAssertions(t *testing.T) {
 	each(t, func(w *world) {
 		f := w.register(idp.Client{ID: "fapi", Profile: idp.ProfileFAPI2, Scopes: []string{"firmas:leer"}, Grants: []string{"authorization_code", "client_credentials"}})
 		g := w.register(idp.Client{ID: "web", Profile: idp.ProfileWeb, Scopes: []string{"firmas:leer"}, Grants: []string{"authorization_code", "client_credentials"}})
+		key := newDPoPKey(w)
+		f.post("/oauth2/token", ownToken(), key)
 		try := func(a *app, assertion string, extra ...string) (int, map[string]any) {
 			form := url.Values{"grant_type": {"client_credentials"}, "scope": {"firmas:leer"}, "client_assertion": {assertion},
 				"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}}
 			for i := 0; i+1 < len(extra); i += 2 {
 				form.Set(extra[i], extra[i+1])
 			}
-			res, body := (&browser{w: w}).do(http.MethodPost, w.issuer+"/oauth2/token", "application/x-www-form-urlencoded", form.Encode())
+			var header []string
+			if a == f { // its nonce comes with the first answer
+				header = []string{"DPoP", key.proof(http.MethodPost, w.issuer+"/oauth2/token", "")}
+			}
+			res, body := (&browser{w: w}).do(http.MethodPost, w.issuer+"/oauth2/token", "application/x-www-form-urlencoded", form.Encode(), header...)
 			var out map[string]any
 			_ = json.Unmarshal([]byte(body), &out)
 			return res.StatusCode, out

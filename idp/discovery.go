@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"oruro.gob.bo/suti/idp/internal/client"
 	"oruro.gob.bo/suti/internal/identity"
 )
 
@@ -42,6 +43,7 @@ type metadata struct {
 	UILocales                  []string `json:"ui_locales_supported"`
 	BackchannelLogout          bool     `json:"backchannel_logout_supported"`
 	BackchannelLogoutSession   bool     `json:"backchannel_logout_session_supported"`
+	DPoPAlgs                   []string `json:"dpop_signing_alg_values_supported"`
 	RequirePushedAuthorization bool     `json:"require_pushed_authorization_requests"`
 }
 
@@ -65,7 +67,7 @@ func (p *Provider) metadata() metadata {
 		},
 		ClaimsParameter: true, IssParameter: true, Challenges: []string{"S256"},
 		Prompts: []string{"none", "login", "consent", "select_account"}, UILocales: []string{"es", "en"},
-		BackchannelLogout: true, BackchannelLogoutSession: true,
+		DPoPAlgs: client.ProofAlgs(), BackchannelLogout: true, BackchannelLogoutSession: true,
 	}
 }
 

@@ -240,6 +240,7 @@ type app struct {
 	secret   string
 	redirect string
 	public   bool
+	dpop     *dpopKey // of clients that must prove one
 }
 
 func jwks(t *testing.T, key *ecdsa.PrivateKey) string {
@@ -272,6 +273,9 @@ func (w *world) register(c idp.Client) *app {
 	case c.AuthMethod == "" && c.Profile != idp.ProfileLegacy:
 		a.key = must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(w.t)
 		c.JWKS = jwks(w.t, a.key)
+	}
+	if c.Profile == idp.ProfileFAPI2 || c.DPoP {
+		a.dpop = newDPoPKey(w)
 	}
 	a.secret = must(w.p.Register(w.t.Context(), "", c))(w.t)
 	return a

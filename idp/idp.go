@@ -90,6 +90,8 @@ type Provider struct {
 	session *session.Manager
 	flow    *flow.Flow
 	pages   *page.Pages
+
+	nonceKey []byte // authenticates DPoP nonces, the same on every node
 }
 
 // New checks the configuration, makes the signing keys that are missing and
@@ -103,6 +105,7 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 		return nil, fmt.Errorf("idp: signing keys: %w", err)
 	}
 	secret := secretOf(c.KEK, "suti/idp/code")
+	p.nonceKey = secretOf(c.KEK, "suti/idp/dpop-nonce")
 	var err error
 	if p.engine, err = oauth.New(oauth.Config{Issuer: c.Issuer, Secret: secret, Signer: p.keys, Now: c.Now}); err != nil {
 		return nil, err

@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
+	"oruro.gob.bo/suti/idp/internal/oauth"
 	"oruro.gob.bo/suti/idp/internal/session"
 	"oruro.gob.bo/suti/idp/internal/store"
 	"oruro.gob.bo/suti/internal/identity"
@@ -122,24 +122,44 @@ func (a APIClient) Has(scope string) bool { return slices.Contains(a.Scopes, sco
 // ErrAPIToken reports a request without a live token of an application itself.
 var ErrAPIToken = errors.New("idp: no live access token of an application")
 
-// APIClient returns the application behind a bearer token of the client
-// credentials grant; a person's token is not one. Validity is decided by one
-// statement now.
+// TokenRefusal says how a token was refused. It wraps [ErrAPIToken].
+type TokenRefusal struct {
+	header http.Header
+	err    error
+}
+
+// Error returns what is wrong with the token.
+func (e *TokenRefusal) Error() string { return ErrAPIToken.Error() + ": " + e.err.Error() }
+
+// Unwrap returns [ErrAPIToken] and the cause.
+func (e *TokenRefusal) Unwrap() []error { return []error{ErrAPIToken, e.err} }
+
+// Challenge returns the headers that the refusal carries: WWW-Authenticate, and
+// the DPoP nonce to try again with.
+func (e *TokenRefusal) Challenge() http.Header { return e.header }
+
+// APIClient returns the application behind an access token of the client
+// credentials grant; a person's token is not one. A token that is bound to a key
+// must come with its DPoP proof. Validity is decided by one statement now. A
+// refusal is a [*TokenRefusal].
 func (p *Provider) APIClient(r *http.Request) (APIClient, error) {
-	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "bearer") {
-		return APIClient{}, ErrAPIToken
+	scheme, value := credentials(r.Header.Get("Authorization"))
+	if value == "" || len(r.Header.Values("Authorization")) > 1 {
+		return APIClient{}, &TokenRefusal{p.challengeHeader("", nil), ErrAPIToken}
 	}
-	a, g, err := p.access(r.Context(), strings.TrimSpace(value))
-	if errors.Is(err, store.ErrNotFound) || err == nil && g != nil {
-		return APIClient{}, ErrAPIToken
+	a, g, err := p.present(r, scheme, value)
+	if err == nil && g != nil {
+		err = oauth.Refuse(oauth.InvalidToken, "the token is a person's, not an application's")
 	}
-	if err != nil {
-		return APIClient{}, err
+	var c *store.Client
+	if err == nil {
+		if c, err = p.clientByID(r, a.Client); errors.Is(err, store.ErrNotFound) {
+			err = oauth.Refuse(oauth.InvalidToken, "the token is unknown, expired or revoked")
+		}
 	}
-	c, err := p.clientByID(r, a.Client)
-	if errors.Is(err, store.ErrNotFound) {
-		return APIClient{}, ErrAPIToken
+	var e *oauth.Error
+	if errors.As(err, &e) {
+		return APIClient{}, &TokenRefusal{p.challengeHeader(scheme, e), err}
 	}
 	if err != nil {
 		return APIClient{}, err

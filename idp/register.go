@@ -61,6 +61,7 @@ type Client struct {
 	Grants         []string // authorization_code and refresh_token by default
 	IDTokenAlg     string   // ES256 by default; RS256 for legacy
 	BackchannelURI string
+	DPoP           bool // access tokens are always bound to a key (RFC 9449); gov-fapi2 always
 	Waivers        map[string]time.Time
 }
 
@@ -110,7 +111,7 @@ func (p *Provider) row(in Client) (*store.Client, error) {
 	c := &store.Client{
 		ID: in.ID, Institution: in.Institution, Sector: in.Sector, Profile: in.Profile, Name: in.Name, AuthMethod: in.AuthMethod, JWKS: in.JWKS,
 		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg,
-		BackchannelURI: in.BackchannelURI, Waivers: in.Waivers, CreatedAt: now,
+		BackchannelURI: in.BackchannelURI, DPoP: in.DPoP || in.Profile == oauth.ProfileFAPI2, Waivers: in.Waivers, CreatedAt: now,
 	}
 	if c.Sector == "" {
 		c.Sector = string(c.Institution)

@@ -73,7 +73,7 @@ func (p *Provider) registered(q db.Querier, c *store.Client) (Registered, error)
 	r := Registered{Created: c.CreatedAt, Disabled: c.DisabledAt, Version: c.Version, Client: Client{
 		ID: c.ID, Institution: c.Institution, Sector: c.Sector, Profile: c.Profile, Name: c.Name, AuthMethod: c.AuthMethod, JWKS: c.JWKS,
 		RedirectURIs: c.RedirectURIs, PostLogoutURIs: c.PostLogoutURIs, Scopes: c.Scopes, Grants: c.Grants, IDTokenAlg: c.IDTokenAlg,
-		BackchannelURI: c.BackchannelURI, Waivers: c.Waivers,
+		BackchannelURI: c.BackchannelURI, DPoP: c.DPoP, Waivers: c.Waivers,
 	}}
 	for _, l := range lives {
 		r.Secrets = append(r.Secrets, Secret(l))

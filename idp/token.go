@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"oruro.gob.bo/suti/idp/internal/client"
 	"oruro.gob.bo/suti/idp/internal/oauth"
 	"oruro.gob.bo/suti/idp/internal/store"
 	"oruro.gob.bo/suti/internal/audit"
@@ -29,14 +30,18 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.refuse(w, r, err)
 	}
+	proof, err := p.clientProof(w, r, c, c.DPoP)
+	if err != nil {
+		return p.refuse(w, r, err)
+	}
 	var t *oauth.Tokens
 	switch form.Get("grant_type") {
 	case oauth.GrantCode:
-		t, err = p.redeem(r.Context(), c, form)
+		t, err = p.redeem(r.Context(), c, form, proof)
 	case oauth.GrantRefresh:
-		t, err = p.refresh(r.Context(), c, form)
+		t, err = p.refresh(r.Context(), c, form, proof)
 	case oauth.GrantClientCredentials:
-		t, err = p.clientCredentials(r.Context(), c, form)
+		t, err = p.clientCredentials(r.Context(), c, form, proof)
 	case "":
 		err = oauth.Refuse(oauth.InvalidRequest, "grant_type is missing")
 	default:
@@ -48,6 +53,9 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 	body := map[string]any{
 		"access_token": t.AccessToken, "token_type": "Bearer", "expires_in": int(t.ExpiresIn / time.Second), "scope": strings.Join(t.Scopes, " "),
 	}
+	if t.Access.JKT != "" {
+		body["token_type"] = "DPoP"
+	}
 	if t.RefreshToken != "" {
 		body["refresh_token"] = t.RefreshToken
 	}
@@ -58,7 +66,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 }
 
 // redeem trades an authorization code for tokens (RFC 6749 §4.1.3, RFC 7636 §4.6).
-func (p *Provider) redeem(ctx context.Context, c *store.Client, form url.Values) (*oauth.Tokens, error) {
+func (p *Provider) redeem(ctx context.Context, c *store.Client, form url.Values, proof *client.Proof) (*oauth.Tokens, error) {
 	value := form.Get("code")
 	if value == "" || len(value) > 512 {
 		return nil, oauth.Refuse(oauth.InvalidGrant, "code is missing or malformed")
@@ -83,12 +91,15 @@ func (p *Provider) redeem(ctx context.Context, c *store.Client, form url.Values)
 	case !alive || !now.Before(row.ExpiresAt):
 		return nil, oauth.Refuse(oauth.InvalidGrant, "the code has expired or its session has ended")
 	}
+	if row.JKT != "" && proof == nil {
+		return nil, oauth.Refuse(oauth.InvalidDPoPProof, "the code is bound to a key: send its DPoP proof")
+	}
 	req, err := oauth.DecodeRequest(grant.Request)
 	if err != nil {
 		return nil, err
 	}
 	t, err := p.engine.Redeem(ctx, oauth.Redemption{
-		Client: c, Code: value, RedirectURI: form.Get("redirect_uri"), Verifier: form.Get("code_verifier"), Row: row, Grant: grant, Request: req,
+		Client: c, Code: value, RedirectURI: form.Get("redirect_uri"), Verifier: form.Get("code_verifier"), Row: row, Grant: grant, Request: req, JKT: jkt(proof),
 	})
 	if err != nil {
 		return nil, p.burn(ctx, c, hash, err)
@@ -104,7 +115,7 @@ func (p *Provider) redeem(ctx context.Context, c *store.Client, form url.Values)
 		if err := store.ConsumeCode(tx, hash, c.ID, now); err != nil {
 			return err
 		}
-		return p.storeTokens(tx, t, entry)
+		return p.storeTokens(tx, t, proof, entry)
 	})
 	if errors.Is(err, store.ErrSpent) {
 		return nil, p.codeReused(ctx, c, grant)
@@ -123,7 +134,11 @@ func (p *Provider) write(ctx context.Context, fn func(*db.Tx) error) error {
 	return failpoint.Hit(failpoint.TokenAfterCommit)
 }
 
-func (p *Provider) storeTokens(tx *db.Tx, t *oauth.Tokens, entry *audit.Prepared) error {
+// storeTokens spends the proof, if there is one, and stores tokens with their audit entry.
+func (p *Provider) storeTokens(tx *db.Tx, t *oauth.Tokens, proof *client.Proof, entry *audit.Prepared) error {
+	if err := p.spendProof(tx, proof); err != nil {
+		return err
+	}
 	if err := store.InsertAccess(tx, t.Access); err != nil {
 		return err
 	}
@@ -174,8 +189,8 @@ func (p *Provider) revokeGrant(ctx context.Context, c *store.Client, grant *stor
 	})
 }
 
-func (p *Provider) clientCredentials(ctx context.Context, c *store.Client, form url.Values) (*oauth.Tokens, error) {
-	t, err := p.engine.ClientCredentials(c, form.Get("scope"))
+func (p *Provider) clientCredentials(ctx context.Context, c *store.Client, form url.Values, proof *client.Proof) (*oauth.Tokens, error) {
+	t, err := p.engine.ClientCredentials(c, form.Get("scope"), jkt(proof))
 	if err != nil {
 		return nil, err
 	}
@@ -185,12 +200,12 @@ func (p *Provider) clientCredentials(ctx context.Context, c *store.Client, form 
 	if err != nil {
 		return nil, err
 	}
-	return t, p.write(ctx, func(tx *db.Tx) error { return p.storeTokens(tx, t, entry) })
+	return t, p.write(ctx, func(tx *db.Tx) error { return p.storeTokens(tx, t, proof, entry) })
 }
 
 // refresh trades a refresh token for an access token (RFC 6749 §6). A
 // confidential client keeps its token; a public one gets a successor.
-func (p *Provider) refresh(ctx context.Context, c *store.Client, form url.Values) (*oauth.Tokens, error) {
+func (p *Provider) refresh(ctx context.Context, c *store.Client, form url.Values, proof *client.Proof) (*oauth.Tokens, error) {
 	value := form.Get("refresh_token")
 	hash, ok := oauth.RefreshHash(value)
 	if !ok {
@@ -200,11 +215,14 @@ func (p *Provider) refresh(ctx context.Context, c *store.Client, form url.Values
 	if err != nil {
 		return nil, err
 	}
+	if err := refreshProof(c, row, proof); err != nil {
+		return nil, err
+	}
 	scopes, err := narrowed(form.Get("scope"), grant.Scopes)
 	if err != nil {
 		return nil, err
 	}
-	t, err := p.engine.Refresh(ctx, c, grant, row, scopes, c.Public())
+	t, err := p.engine.Refresh(ctx, c, grant, row, scopes, jkt(proof), c.Public())
 	if err != nil {
 		return nil, err
 	}
@@ -221,14 +239,14 @@ func (p *Provider) refresh(ctx context.Context, c *store.Client, form url.Values
 			if err := store.KeepRefresh(tx, hash, c.ID, t.IdleUntil, p.cfg.Now()); err != nil {
 				return err
 			}
-			return p.storeTokens(tx, t, entry)
+			return p.storeTokens(tx, t, proof, entry)
 		})
 		if errors.Is(err, store.ErrSpent) {
 			return nil, oauth.Refuse(oauth.InvalidGrant, "the refresh token has ended")
 		}
 		return t, err
 	}
-	return p.rotate(ctx, c, value, row, grant, t, entry)
+	return p.rotate(ctx, c, value, row, grant, t, proof, entry)
 }
 
 // liveRefresh reads a refresh token of the client that has not ended. Another
@@ -289,7 +307,7 @@ func (p *Provider) refuseReused(ctx context.Context, c *store.Client, grant *sto
 // rotate gives a public client the successor of its refresh token. The first
 // use stores it; within the grace the same successor is given again, until it is
 // itself used; any other use ends the whole family.
-func (p *Provider) rotate(ctx context.Context, c *store.Client, value string, row *store.Refresh, grant *store.Grant, t *oauth.Tokens, entry *audit.Prepared) (*oauth.Tokens, error) {
+func (p *Provider) rotate(ctx context.Context, c *store.Client, value string, row *store.Refresh, grant *store.Grant, t *oauth.Tokens, proof *client.Proof, entry *audit.Prepared) (*oauth.Tokens, error) {
 	now := p.cfg.Now()
 	key := successorKey(value)
 	aad := envelope.Place("idp_refresh", "successor", hex.EncodeToString(row.Hash))
@@ -299,7 +317,7 @@ func (p *Provider) rotate(ctx context.Context, c *store.Client, value string, ro
 			if err := store.UseRefresh(tx, row.Hash, c.ID, sealed, now); err != nil {
 				return err
 			}
-			return p.storeTokens(tx, t, entry)
+			return p.storeTokens(tx, t, proof, entry)
 		})
 		if !errors.Is(err, store.ErrSpent) {
 			return t, err
@@ -328,7 +346,7 @@ func (p *Provider) rotate(ctx context.Context, c *store.Client, value string, ro
 		case !n.FirstUsedAt.IsZero():
 			return errSuccessorUsed
 		}
-		return p.storeTokens(tx, t, entry)
+		return p.storeTokens(tx, t, proof, entry)
 	})
 	if errors.Is(err, errSuccessorUsed) { // whoever has the successor needs its predecessor no more
 		return nil, p.refuseReused(ctx, c, grant)

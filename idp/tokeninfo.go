@@ -32,46 +32,43 @@ func (p *Provider) access(ctx context.Context, value string) (*store.Access, *st
 	return a, g, err
 }
 
-// bearer reads the token of RFC 6750 §2.1 or §2.2: the header, or the body of a
-// form post, not both.
-func bearer(r *http.Request) (string, error) {
+// bearer reads the token of RFC 6750 §2.1 or §2.2, or of RFC 9449 §7.1: the header, or
+// the body of a form post, not both.
+func bearer(r *http.Request) (scheme, value string, err error) {
 	if len(r.Header.Values("Authorization")) > 1 {
-		return "", oauth.Refuse(oauth.InvalidRequest, "the token was sent twice")
+		return "", "", oauth.Refuse(oauth.InvalidRequest, "the token was sent twice")
 	}
 	header := r.Header.Get("Authorization")
-	scheme, value, _ := strings.Cut(header, " ")
-	value = strings.TrimSpace(value)
+	scheme, value = credentials(header)
 	if r.Method != http.MethodPost || r.Header.Get("Content-Type") == "" {
-		if !strings.EqualFold(scheme, "bearer") || value == "" {
-			return "", nil
-		}
-		return value, nil
+		return scheme, value, nil
 	}
 	form, err := readForm(r)
 	if err != nil {
-		return "", err
+		return scheme, "", err
 	}
 	posted := form.Get("access_token")
 	switch {
 	case header != "" && posted != "":
-		return "", oauth.Refuse(oauth.InvalidRequest, "the token was sent twice")
+		return scheme, "", oauth.Refuse(oauth.InvalidRequest, "the token was sent twice")
 	case posted != "":
-		return posted, nil
-	case strings.EqualFold(scheme, "bearer"):
-		return value, nil
+		return schemeBearer, posted, nil
 	}
-	return "", nil
+	return scheme, value, nil
 }
 
-// challenge answers a refused bearer token (RFC 6750 §3).
-func (p *Provider) challenge(w http.ResponseWriter, r *http.Request, e *oauth.Error) error {
-	h := `Bearer realm="suti"`
-	if e == nil {
-		w.Header().Set("WWW-Authenticate", h)
+// challenge answers a refused access token.
+func (p *Provider) challenge(w http.ResponseWriter, r *http.Request, scheme string, e *oauth.Error) error {
+	for name, values := range p.challengeHeader(scheme, e) {
+		w.Header()[name] = values
+	}
+	switch {
+	case e == nil:
 		w.WriteHeader(http.StatusUnauthorized)
 		return nil
+	case e.Code == oauth.InvalidDPoPProof || e.Code == oauth.UseDPoPNonce: // 400 only at the token endpoint
+		return reply(w, http.StatusUnauthorized, map[string]any{"error": e.Code, "error_description": e.Description})
 	}
-	w.Header().Set("WWW-Authenticate", h+`, error="`+e.Code+`", error_description="`+e.Description+`"`)
 	return p.refuse(w, r, e)
 }
 
@@ -79,22 +76,25 @@ func (p *Provider) challenge(w http.ResponseWriter, r *http.Request, e *oauth.Er
 // on record before it leaves.
 func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
-	value, err := bearer(r)
+	scheme, value, err := bearer(r)
+	if err == nil && value == "" {
+		return p.challenge(w, r, "", nil)
+	}
+	var a *store.Access
+	var g *store.Grant
+	if err == nil {
+		a, g, err = p.present(r, scheme, value)
+	}
 	var e *oauth.Error
-	if errors.As(err, &e) {
-		return p.challenge(w, r, e)
-	}
-	if value == "" {
-		return p.challenge(w, r, nil)
-	}
-	a, g, err := p.access(r.Context(), value)
 	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return p.challenge(w, r, oauth.Refuse(oauth.InvalidToken, "the token is unknown, expired or revoked"))
+	case errors.As(err, &e):
+		return p.challenge(w, r, scheme, e)
 	case err != nil:
 		return err
 	case g == nil || !slices.Contains(a.Scopes, "openid"):
-		return p.challenge(w, r, oauth.Refuse(oauth.InsufficientScope, "the token does not carry openid"))
+		return p.challenge(w, r, scheme, oauth.Refuse(oauth.InsufficientScope, "the token does not carry openid"))
+	case scheme == schemeDPoP:
+		w.Header().Set("DPoP-Nonce", p.nonce())
 	}
 	claims, err := p.claims(r.Context(), a, g)
 	if err != nil {
@@ -184,6 +184,9 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 	body := map[string]any{
 		"active": true, "client_id": a.Client, "scope": strings.Join(a.Scopes, " "), "exp": a.ExpiresAt.Unix(), "iat": a.CreatedAt.Unix(),
 		"iss": p.cfg.Issuer, "token_type": "Bearer",
+	}
+	if a.JKT != "" {
+		body["token_type"], body["cnf"] = "DPoP", map[string]any{"jkt": a.JKT}
 	}
 	if g != nil && a.Client == c.ID { // sub is pairwise: only the client it was made for may see it
 		body["sub"], body["acr"], body["auth_time"] = g.Sub, g.ACR, g.AuthAt.Unix()

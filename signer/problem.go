@@ -135,6 +135,10 @@ func reply(err error) error {
 	}
 	if code == string(CodeToken) {
 		e.Header = http.Header{"WWW-Authenticate": {`Bearer error="invalid_token"`}}
+		var c interface{ Challenge() http.Header }
+		if errors.As(err, &c) { // whoever judged the token knows better what it must be like
+			e.Header = c.Challenge()
+		}
 	}
 	return busy(e)
 }

@@ -34,6 +34,7 @@ type clientView struct {
 	Scopes         []string             `json:"scopes"`
 	Grants         []string             `json:"grant_types,omitempty"`
 	IDTokenAlg     string               `json:"id_token_signed_response_alg,omitempty"`
+	DPoP           bool                 `json:"dpop_bound_access_tokens,omitempty"`
 	JWKS           json.RawMessage      `json:"jwks,omitempty"`
 	Waivers        map[string]time.Time `json:"waivers,omitempty"`
 
@@ -101,7 +102,7 @@ func clientOf(r idp.Registered) clientView {
 	v := clientView{
 		ID: r.ID, Name: r.Name, Institution: string(r.Institution), Sector: r.Sector, Profile: r.Profile, AuthMethod: r.AuthMethod, RedirectURIs: r.RedirectURIs,
 		PostLogoutURIs: r.PostLogoutURIs, BackchannelURI: r.BackchannelURI, Scopes: r.Scopes, Grants: r.Grants, IDTokenAlg: r.IDTokenAlg, JWKS: json.RawMessage(r.JWKS),
-		Waivers: r.Waivers, Created: r.Created, Disabled: r.Disabled, Version: r.Version,
+		DPoP: r.DPoP, Waivers: r.Waivers, Created: r.Created, Disabled: r.Disabled, Version: r.Version,
 	}
 	for _, x := range r.Secrets {
 		v.Secrets = append(v.Secrets, secretView(x))
@@ -126,7 +127,7 @@ func (s *server) addClient(ctx context.Context, in clientView) (clientView, erro
 	secret, err := s.app.IDP.Register(ctx, operator(ctx), idp.Client{
 		ID: in.ID, Institution: ins.ID, Sector: in.Sector, Profile: in.Profile, Name: in.Name, AuthMethod: in.AuthMethod, JWKS: string(in.JWKS),
 		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg,
-		BackchannelURI: in.BackchannelURI, Waivers: in.Waivers,
+		BackchannelURI: in.BackchannelURI, DPoP: in.DPoP, Waivers: in.Waivers,
 	})
 	if err != nil {
 		return clientView{}, err

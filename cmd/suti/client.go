@@ -140,6 +140,7 @@ func (c *cli) newClientAddCommand() *cobra.Command {
 	fl.StringArrayVar(&f.in.Scopes, "scope", []string{"openid", "profile"}, "what it may ask for; repeated")
 	fl.StringArrayVar(&f.in.Grants, "grant", nil, "authorization_code, refresh_token, client_credentials; the first two by default; repeated")
 	fl.StringVar(&f.in.IDTokenAlg, "id-token-alg", "", "ES256, or RS256 outside gov-fapi2")
+	fl.BoolVar(&f.in.DPoP, "dpop", false, "bind its access tokens to keys that it proves (DPoP), always; gov-fapi2 clients do anyway")
 	fl.DurationVar(&f.noPKCEFor, "waive-pkce", 0, "let a legacy client go without PKCE for so long, a year at most")
 	return cmd
 }
@@ -171,7 +172,7 @@ func (c *cli) tellClient(ctx context.Context, f adminFlags, path string, in any)
 	rows := [][]string{
 		{"client_id", v.ID}, {"name", v.Name}, {"state", state}, {"institution", v.Institution}, {"profile", v.Profile}, {"authenticates by", v.AuthMethod},
 		{"redirect URIs", strings.Join(v.RedirectURIs, " ")}, {"post-logout URIs", strings.Join(v.PostLogoutURIs, " ")}, {"back-channel URI", v.BackchannelURI},
-		{"scopes", strings.Join(v.Scopes, " ")}, {"grants", strings.Join(v.Grants, " ")}, {"ID tokens", v.IDTokenAlg}, {"keys", keyIDs(v.JWKS)},
+		{"scopes", strings.Join(v.Scopes, " ")}, {"grants", strings.Join(v.Grants, " ")}, {"ID tokens", v.IDTokenAlg}, {"keys", keyIDs(v.JWKS)}, {"DPoP", whether(v.DPoP, "always")},
 		{"registered", dateTime(v.Created)}, {"version", fmt.Sprint(v.Version)},
 	}
 	for rule, until := range v.Waivers {
@@ -185,6 +186,14 @@ func (c *cli) tellClient(ctx context.Context, f adminFlags, path string, in any)
 	}
 	c.printf("\nThe secret, which is told this once and stored nowhere in clear:\n\n  %s\n", v.Secret)
 	return nil
+}
+
+// whether returns a word for what is so, "" for what is not.
+func whether(so bool, word string) string {
+	if so {
+		return word
+	}
+	return ""
 }
 
 // keyIDs lists the kids of a key set.

@@ -137,7 +137,7 @@ func (e *Engine) MintCode(ctx context.Context, c *store.Client, r *Request, gran
 	}
 	code := resp.GetCode()
 	return code, &store.Code{
-		Hash: store.Hash("code", code), Client: c.ID, RedirectURI: r.RedirectURI, Challenge: r.Challenge, ExpiresAt: e.cfg.Now().Add(e.cfg.CodeLifetime),
+		Hash: store.Hash("code", code), Client: c.ID, RedirectURI: r.RedirectURI, Challenge: r.Challenge, JKT: r.DPoPJKT, ExpiresAt: e.cfg.Now().Add(e.cfg.CodeLifetime),
 	}, nil
 }
 
@@ -151,6 +151,7 @@ type Redemption struct {
 	Row         *store.Code
 	Grant       *store.Grant
 	Request     *Request
+	JKT         string // thumbprint of the key that a DPoP proof came with, or ""
 }
 
 // Tokens are what a token request yields: values for the client, rows for the store.
@@ -171,6 +172,9 @@ type Tokens struct {
 func (e *Engine) Redeem(ctx context.Context, in Redemption) (*Tokens, error) {
 	if in.Row.Client != in.Client.ID || in.Row.RedirectURI != in.RedirectURI {
 		return nil, Refuse(InvalidGrant, "the code was issued to another client or address")
+	}
+	if in.Row.JKT != "" && in.Row.JKT != in.JKT {
+		return nil, Refuse(InvalidGrant, "the code is bound to another key")
 	}
 	sess := &session{DefaultSession: openid.NewDefaultSession(), client: in.Client, grant: in.Grant, request: in.Request}
 	sess.IDTokenClaims().Subject = in.Grant.Sub
@@ -225,11 +229,11 @@ func (e *Engine) collect(in Redemption, resp *fosite.AccessResponse) (*Tokens, e
 		return nil, errors.New("idp: engine returned no access token")
 	}
 	t.Access = &store.Access{
-		Hash: store.Hash("access", t.AccessToken), Grant: in.Grant.ID, Client: in.Client.ID, Scopes: in.Grant.Scopes, JKT: in.Row.JKT,
+		Hash: store.Hash("access", t.AccessToken), Grant: in.Grant.ID, Client: in.Client.ID, Scopes: in.Grant.Scopes, JKT: in.JKT,
 		CreatedAt: now, ExpiresAt: now.Add(e.cfg.AccessLifetime),
 	}
 	if t.RefreshToken != "" {
-		t.Refresh = e.refreshRow(t.RefreshToken, in.Grant.ID, in.Client.ID, in.Row.JKT, 0, now, now.Add(e.cfg.RefreshLifetime))
+		t.Refresh = e.refreshRow(t.RefreshToken, in.Grant.ID, in.Client.ID, in.JKT, 0, now, now.Add(e.cfg.RefreshLifetime))
 	}
 	return t, nil
 }
@@ -242,8 +246,9 @@ func (e *Engine) refreshRow(value, grant, client, jkt string, generation int64, 
 }
 
 // ClientCredentials returns a token for the client itself (RFC 6749 §4.4). An
-// unregistered scope is refused: nobody is there to be asked.
-func (e *Engine) ClientCredentials(c *store.Client, scope string) (*Tokens, error) {
+// unregistered scope is refused: nobody is there to be asked. jkt is the
+// thumbprint of the key that the token is to be bound to, or "".
+func (e *Engine) ClientCredentials(c *store.Client, scope, jkt string) (*Tokens, error) {
 	if c.Public() || !contains(c.Grants, GrantClientCredentials) {
 		return nil, Refuse(UnauthorizedClient, "the client may not use the client credentials grant")
 	}
@@ -266,7 +271,7 @@ func (e *Engine) ClientCredentials(c *store.Client, scope string) (*Tokens, erro
 	value := bearer(accessPrefix)
 	return &Tokens{
 		AccessToken: value, ExpiresIn: e.cfg.AccessLifetime, Scopes: scopes,
-		Access: &store.Access{Hash: store.Hash("access", value), Client: c.ID, Scopes: scopes, CreatedAt: now, ExpiresAt: now.Add(e.cfg.AccessLifetime)},
+		Access: &store.Access{Hash: store.Hash("access", value), Client: c.ID, Scopes: scopes, JKT: jkt, CreatedAt: now, ExpiresAt: now.Add(e.cfg.AccessLifetime)},
 	}, nil
 }
 

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// Error codes of RFC 6749, OpenID Connect Core 1.0, RFC 7009, RFC 8707, RFC 9126
+// Error codes of RFC 6749, OpenID Connect Core 1.0, RFC 7009, RFC 8707, RFC 9126, RFC 9449
 // and OpenID Connect Core Error Code unmet_authentication_requirements 1.0.
 const (
 	InvalidRequest          = "invalid_request"
@@ -30,6 +30,8 @@ const (
 	RegistrationUnsupported = "registration_not_supported"
 	InvalidRequestURI       = "invalid_request_uri"
 	UnmetRequirements       = "unmet_authentication_requirements"
+	InvalidDPoPProof        = "invalid_dpop_proof"
+	UseDPoPNonce            = "use_dpop_nonce"
 )
 
 // Error is an answer of the protocol. A new one is built for each use.

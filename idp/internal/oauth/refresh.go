@@ -9,8 +9,9 @@ import (
 // Refresh makes the tokens of a refresh (RFC 6749 §6): an access token for the
 // scopes, a new ID token where openid is among them (OpenID Connect Core 1.0
 // §12.2, without nonce) and, if rotate is set, the refresh token's successor in
-// the same family and with the same end.
-func (e *Engine) Refresh(ctx context.Context, c *store.Client, g *store.Grant, row *store.Refresh, scopes []string, rotate bool) (*Tokens, error) {
+// the same family, with the same end and bound to the same key. The access token is
+// bound to the key of this request's proof, jkt, or to none.
+func (e *Engine) Refresh(ctx context.Context, c *store.Client, g *store.Grant, row *store.Refresh, scopes []string, jkt string, rotate bool) (*Tokens, error) {
 	if !contains(c.Grants, GrantRefresh) {
 		return nil, Refuse(UnauthorizedClient, "the client may not use the refresh token grant")
 	}
@@ -19,7 +20,7 @@ func (e *Engine) Refresh(ctx context.Context, c *store.Client, g *store.Grant, r
 	t := &Tokens{
 		AccessToken: value, ExpiresIn: e.cfg.AccessLifetime, Scopes: scopes, IdleUntil: now.Add(e.cfg.RefreshIdle),
 		Access: &store.Access{
-			Hash: store.Hash("access", value), Grant: g.ID, Client: c.ID, Scopes: scopes, JKT: row.JKT, CreatedAt: now, ExpiresAt: now.Add(e.cfg.AccessLifetime),
+			Hash: store.Hash("access", value), Grant: g.ID, Client: c.ID, Scopes: scopes, JKT: jkt, CreatedAt: now, ExpiresAt: now.Add(e.cfg.AccessLifetime),
 		},
 	}
 	if rotate {

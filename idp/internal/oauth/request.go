@@ -42,6 +42,7 @@ type Request struct {
 	Scopes       []string        `json:"scopes,omitempty"`
 	Nonce        string          `json:"nonce,omitempty"`
 	Challenge    string          `json:"challenge,omitempty"`
+	DPoPJKT      string          `json:"dpop_jkt,omitempty"` // key that the code is bound to (RFC 9449 §10)
 	Prompt       []string        `json:"prompt,omitempty"`
 	MaxAge       *int64          `json:"max_age,omitempty"` // seconds
 	ACRValues    []string        `json:"acr_values,omitempty"`
@@ -100,7 +101,7 @@ func ParseRequest(q url.Values, c *store.Client, now time.Time) (*Request, error
 	default:
 		return fail(Refuse(InvalidRequest, "response_mode is not supported"))
 	}
-	for _, check := range []func(url.Values, *store.Client, *Request, time.Time) *Error{checkKind, checkScope, checkPKCE, checkAuthentication, checkClaims, checkHints} {
+	for _, check := range []func(url.Values, *store.Client, *Request, time.Time) *Error{checkKind, checkScope, checkPKCE, checkKey, checkAuthentication, checkClaims, checkHints} {
 		if e := check(q, c, r, now); e != nil {
 			return fail(e)
 		}
@@ -157,6 +158,16 @@ func checkPKCE(q url.Values, c *store.Client, r *Request, now time.Time) *Error 
 		return Refuse(InvalidRequest, "code_challenge is not the base64url of a SHA-256 hash")
 	}
 	r.Challenge = challenge
+	return nil
+}
+
+// checkKey reads the thumbprint of the DPoP key that the code shall be bound to.
+func checkKey(q url.Values, _ *store.Client, r *Request, _ time.Time) *Error {
+	jkt := q.Get("dpop_jkt")
+	if jkt != "" && (len(jkt) != 43 || strings.Trim(jkt, base64url) != "") {
+		return Refuse(InvalidRequest, "dpop_jkt is not the base64url of a SHA-256 hash")
+	}
+	r.DPoPJKT = jkt
 	return nil
 }
 

@@ -25,6 +25,7 @@ type Client struct {
 	Grants         []string // grant types
 	IDTokenAlg     string   // ES256 or RS256
 	BackchannelURI string
+	DPoP           bool                 // access tokens are always bound to a key
 	Waivers        map[string]time.Time // waived rule -> until
 	CreatedAt      time.Time
 	DisabledAt     time.Time
@@ -41,14 +42,14 @@ func (c *Client) Waived(rule string, t time.Time) bool {
 }
 
 const clientColumns = `id, institution, sector, profile, name, auth_method, jwks, redirect_uris, post_logout_uris,
-	scopes, grants, id_token_alg, backchannel_uri, waivers, created_at, disabled_at, version`
+	scopes, grants, id_token_alg, backchannel_uri, waivers, created_at, disabled_at, version, dpop`
 
 // InsertClient adds a client. A taken id is a unique violation of idp_client.
 func InsertClient(tx *db.Tx, c *Client) error {
 	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17)`,
 		c.ID, string(c.Institution), c.Sector, c.Profile, c.Name, c.AuthMethod, c.JWKS, encode(c.RedirectURIs), encode(c.PostLogoutURIs),
-		strings.Join(c.Scopes, " "), strings.Join(c.Grants, " "), c.IDTokenAlg, c.BackchannelURI, encode(c.Waivers), db.Micros(c.CreatedAt), micros(c.DisabledAt))
+		strings.Join(c.Scopes, " "), strings.Join(c.Grants, " "), c.IDTokenAlg, c.BackchannelURI, encode(c.Waivers), db.Micros(c.CreatedAt), micros(c.DisabledAt), flag(c.DPoP))
 	return err
 }
 
@@ -117,15 +118,15 @@ func Clients(q db.Querier) ([]*Client, error) {
 func scanClient(scan func(...any) error) (*Client, error) {
 	var c Client
 	var institution, redirect, postLogout, scopes, grants, waivers string
-	var created int64
+	var created, dpop int64
 	var disabled sql.NullInt64
 	err := scan(&c.ID, &institution, &c.Sector, &c.Profile, &c.Name, &c.AuthMethod, &c.JWKS, &redirect, &postLogout,
-		&scopes, &grants, &c.IDTokenAlg, &c.BackchannelURI, &waivers, &created, &disabled, &c.Version)
+		&scopes, &grants, &c.IDTokenAlg, &c.BackchannelURI, &waivers, &created, &disabled, &c.Version, &dpop)
 	if err != nil {
 		return nil, notFound(err)
 	}
 	c.Institution, c.Scopes, c.Grants = identity.InstitutionID(institution), words(scopes), words(grants)
-	c.CreatedAt, c.DisabledAt = db.Time(created), timeOf(disabled)
+	c.CreatedAt, c.DisabledAt, c.DPoP = db.Time(created), timeOf(disabled), dpop == 1
 	if err := errors.Join(decode(redirect, &c.RedirectURIs), decode(postLogout, &c.PostLogoutURIs), decode(waivers, &c.Waivers)); err != nil {
 		return nil, err
 	}
@@ -215,6 +216,6 @@ func PersonBySubject(q db.Querier, sector, sub string) (identity.PersonID, error
 // InsertLocal adds the client that stands for the provider's own pages, unless it is there.
 func InsertLocal(tx *db.Tx, id string, now time.Time) error {
 	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
-		VALUES ($1, '', '', 'gov-web', 'Suti', 'none', '', '[]', '[]', '', '', 'ES256', '', '{}', $2, NULL, 1) ON CONFLICT (id) DO NOTHING`, id, db.Micros(now))
+		VALUES ($1, '', '', 'gov-web', 'Suti', 'none', '', '[]', '[]', '', '', 'ES256', '', '{}', $2, NULL, 1, 0) ON CONFLICT (id) DO NOTHING`, id, db.Micros(now))
 	return err
 }
