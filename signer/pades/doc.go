@@ -1,5 +1,5 @@
 // Package pades signs PDF files and judges signed ones: PAdES baseline
-// signatures (ETSI EN 319 142-1) of levels B-B and B-T. It takes bytes and
+// signatures (ETSI EN 319 142-1) of levels B-B to B-LTA. It takes bytes and
 // gives bytes; it stores nothing, opens no connection and reads no clock.
 //
 // Signing has separate steps, so that the person can consent to what is to be
@@ -12,6 +12,9 @@
 //	signed, err := session.Embed(ctx, pades.Signature{…})      // checked, then written
 //
 // A [Session] can be stored between the steps. [Sign] does all of them.
+// [Signed.Extend] and [Extend] add what keeps signatures verifiable: evidence
+// and document time-stamps, and renew them. Evidence comes from an
+// [EvidenceSource]; package pades/online is one.
 //
 // Invariants: the file is never changed, only added to, and is never held in
 // memory. Whatever an earlier signature covers, form fields and metadata keep

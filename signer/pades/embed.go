@@ -26,7 +26,7 @@ type Signature struct {
 	Chain []*x509.Certificate
 	// Token is the DER of a time-stamp token over Value.
 	Token []byte
-	// AllowLower writes level B-B if B-T was asked for and Token is nil.
+	// AllowLower writes level B-B if B-T or more was asked for and Token is nil.
 	// [Signed].Achieved tells.
 	AllowLower bool
 }
@@ -39,6 +39,8 @@ type Signed struct {
 
 	session *Session
 	tail    []byte
+	token   []byte
+	chain   []*x509.Certificate
 }
 
 // TimestampInput returns what a time-stamp over a signature value must stamp:
@@ -58,8 +60,8 @@ func (s *Session) Embed(ctx context.Context, sig Signature) (*Signed, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	out := &Signed{Requested: s.requested, Achieved: LevelBB, session: s}
-	if sig.Token == nil && s.requested == LevelBT && !sig.AllowLower {
+	out := &Signed{Requested: s.requested, Achieved: LevelBB, session: s, token: sig.Token, chain: sig.Chain}
+	if sig.Token == nil && s.requested >= LevelBT && !sig.AllowLower {
 		return nil, ErrNoTimestamp
 	}
 	if err := s.checkSigner(sig.Chain); err != nil {
@@ -98,27 +100,36 @@ func (s *Session) Embed(ctx context.Context, sig Signature) (*Signed, error) {
 // checkToken checks that a token stamps the signature value and is itself
 // correctly signed. Whether its authority is trusted is for verification.
 func checkToken(token, value []byte) error {
+	_, err := checkTokenOver(token, func(h crypto.Hash) []byte {
+		d := h.New()
+		_, _ = d.Write(value)
+		return d.Sum(nil)
+	})
+	return err
+}
+
+// checkTokenOver is checkToken over what has the digest sum, nil if it has none
+// of an algorithm.
+func checkTokenOver(token []byte, sum func(crypto.Hash) []byte) (*tsp.Token, error) {
 	t, err := tsp.ParseToken(token)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrTimestamp, err)
+		return nil, fmt.Errorf("%w: %w", ErrTimestamp, err)
 	}
 	h := t.Info.Imprint.Hash
 	if !h.Available() {
-		return fmt.Errorf("%w: digest algorithm", ErrTimestamp)
+		return nil, fmt.Errorf("%w: digest algorithm", ErrTimestamp)
 	}
-	d := h.New()
-	_, _ = d.Write(value)
-	if !t.Info.Imprint.Equal(tsp.Imprint{Hash: h, Digest: d.Sum(nil)}) {
-		return fmt.Errorf("%w: %w", ErrTimestamp, tsp.ErrImprint)
+	if !t.Info.Imprint.Equal(tsp.Imprint{Hash: h, Digest: sum(h)}) {
+		return nil, fmt.Errorf("%w: %w", ErrTimestamp, tsp.ErrImprint)
 	}
 	cert, err := t.SignedData.Verify(cms.VerifyOptions{Profile: cms.ProfileTimestamp})
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrTimestamp, err)
+		return nil, fmt.Errorf("%w: %w", ErrTimestamp, err)
 	}
 	if err := tsp.CheckCertificate(cert); err != nil {
-		return fmt.Errorf("%w: %w", ErrTimestamp, err)
+		return nil, fmt.Errorf("%w: %w", ErrTimestamp, err)
 	}
-	return nil
+	return t, nil
 }
 
 // fill writes the CMS into the hole, in hexadecimal, padded with zeros.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"slices"
 	"time"
 
 	"oruro.gob.bo/suti/internal/cms"
 	"oruro.gob.bo/suti/internal/tsp"
-	"oruro.gob.bo/suti/signer/internal/evidence/revocation"
 )
 
 // maxAhead is how far the clocks of others may be ahead of the time of verification.
@@ -19,6 +19,8 @@ const maxAhead = 5 * time.Minute
 type proof struct {
 	revision int
 	time     time.Time
+	chain    []*x509.Certificate // of the authority
+	sound    soundness
 }
 
 // judge decides about the signatures by themselves, newest first, so that
@@ -84,11 +86,13 @@ func (v *verifier) judgeStamp(ctx context.Context, c *candidate) error {
 		return nil
 	}
 	c.setChain(chain)
-	if err := v.checkRevocation(ctx, c, chain, info.GenTime, at); err != nil || c.failed() {
+	// A token is proven to have existed by the next document time-stamp, not by its own time.
+	s, err := v.checkRevocation(ctx, c, chain, at, info.GenTime, at)
+	if err != nil || c.failed() {
 		return err
 	}
 	c.rep.ProvenTime = info.GenTime
-	v.proofs = append(v.proofs, proof{c.revision, info.GenTime})
+	v.proofs = append(v.proofs, proof{revision: c.revision, time: info.GenTime, chain: chain, sound: s})
 	return nil
 }
 
@@ -100,7 +104,7 @@ func (v *verifier) verifyToken(t *tsp.Token, sum []byte) (*tsp.Verified, error) 
 	}
 	return t.Verify(tsp.VerifyOptions{
 		Imprint: tsp.Imprint{Hash: t.Info.Imprint.Hash, Digest: sum}, Roots: roots,
-		Certificates: v.o.Intermediates, Now: v.o.At, MaxAhead: maxAhead,
+		Certificates: slices.Concat(v.o.Intermediates, v.embedded.certs), Now: v.o.At, MaxAhead: maxAhead,
 	})
 }
 
@@ -128,12 +132,18 @@ func (v *verifier) judgeSignature(ctx context.Context, c *candidate) error {
 	c.rep.Signer = &signer
 	best := v.known(c.revision)
 	proven := best.Before(v.o.At)
+	by := v.proofOf(c.revision)
 	for _, raw := range c.sd.TimestampTokens() {
-		if t, ok := v.signatureStamp(c, raw); ok && !t.After(best) {
-			best, proven = t, true
+		p, err := v.signatureStamp(ctx, c, raw)
+		if err != nil {
+			return err
+		}
+		if p != nil && !p.time.After(best) {
+			best, proven, by = p.time, true, *p
 		}
 	}
 	if proven {
+		c.by = by
 		c.rep.ProvenTime = best
 		if level == LevelBB {
 			level = LevelBT
@@ -148,11 +158,18 @@ func (v *verifier) judgeSignature(ctx context.Context, c *candidate) error {
 		return nil
 	}
 	c.setChain(chain)
-	return v.checkRevocation(ctx, c, chain, best, v.known(c.revision))
+	s, err := v.checkRevocation(ctx, c, chain, best, best, v.known(c.revision))
+	if err == nil && !c.failed() && proven && level == LevelBT {
+		c.rep.Level = v.raise(c, s, by)
+		if s.stale && c.rep.Level > LevelBT {
+			c.warn(WarnStale, "revocation evidence tells of a moment before the signature")
+		}
+	}
+	return err
 }
 
 func (c *candidate) setChain(chain []*x509.Certificate) {
-	c.rep.Trusted = true
+	c.rep.Trusted, c.chain = true, chain
 	c.rep.Chain = nil
 	for _, x := range chain {
 		c.rep.Chain = append(c.rep.Chain, summary(x))
@@ -211,14 +228,25 @@ func (c *candidate) failCMS(err error) {
 	}
 }
 
-// signatureStamp verifies a signature-time-stamp and returns its time.
-func (v *verifier) signatureStamp(c *candidate, raw []byte) (time.Time, bool) {
+// proofOf returns the first document time-stamp behind a revision.
+func (v *verifier) proofOf(revision int) (first proof) {
+	for _, p := range v.proofs {
+		if p.revision > revision && (first.time.IsZero() || p.time.Before(first.time)) {
+			first = p
+		}
+	}
+	return first
+}
+
+// signatureStamp verifies a signature-time-stamp and returns what it proves,
+// nil if nothing. The error is ctx's.
+func (v *verifier) signatureStamp(ctx context.Context, c *candidate, raw []byte) (*proof, error) {
 	rep := TimestampReport{}
 	defer func() { c.rep.Timestamps = append(c.rep.Timestamps, rep) }()
-	bad := func(err error) (time.Time, bool) {
+	bad := func(err error) (*proof, error) {
 		rep.Detail = err.Error()
 		c.warn(WarnTimestamp, "%v", err)
-		return time.Time{}, false
+		return nil, nil
 	}
 	t, err := tsp.ParseToken(raw)
 	if err != nil {
@@ -232,11 +260,25 @@ func (v *verifier) signatureStamp(c *candidate, raw []byte) (time.Time, bool) {
 		return bad(err)
 	}
 	rep.Authority = ver.Certificate.Subject.String()
-	if soundChain(ver.Chains, v.known(c.revision)) == nil {
+	for _, x := range t.SignedData.Certificates() {
+		v.embedded.addCert(x)
+	}
+	known := v.known(c.revision)
+	chain := soundChain(ver.Chains, known)
+	if chain == nil {
 		return bad(errors.New("the authority's certificates have expired"))
 	}
+	s, err := v.sound(ctx, chain, known, t.Info.GenTime, known)
+	switch {
+	case err != nil:
+		return nil, err
+	case s.revoked >= 0:
+		return bad(errors.New("a certificate of the authority is revoked, and nothing proves the time-stamp older"))
+	case s.unknown >= 0:
+		return bad(errors.New("whether the authority's certificates are revoked is not known"))
+	}
 	rep.Trusted = true
-	return t.Info.GenTime, true
+	return &proof{revision: c.revision, time: t.Info.GenTime, chain: chain, sound: s}, nil
 }
 
 // path builds the path from the signer to a root, valid at the best time.
@@ -249,7 +291,7 @@ func (v *verifier) path(c *candidate, cert *x509.Certificate, at time.Time, prov
 	for _, x := range c.sd.Certificates() {
 		pool.AddCert(x)
 	}
-	for _, x := range v.o.Intermediates {
+	for _, x := range slices.Concat(v.o.Intermediates, v.embedded.certs) {
 		pool.AddCert(x)
 	}
 	chains, err := cert.Verify(x509.VerifyOptions{
@@ -277,42 +319,31 @@ func (v *verifier) path(c *candidate, cert *x509.Certificate, at time.Time, prov
 	return nil
 }
 
-// checkRevocation asks about every certificate of the path but the root. at is
-// the best time of the signature, now the time until which it must be sound.
-func (v *verifier) checkRevocation(ctx context.Context, c *candidate, chain []*x509.Certificate, at, now time.Time) error {
-	if v.o.Revocation == nil {
-		c.rep.Revocation = "not-checked"
-		c.warn(WarnRevocation, "revocation was not checked")
-		return nil
+// checkRevocation looks at every certificate of the path but the root: what
+// evidence in the file and the caller's source know. need is when the signature
+// is proven to have existed, reach and known as in [verifier.sound].
+func (v *verifier) checkRevocation(ctx context.Context, c *candidate, chain []*x509.Certificate, need, reach, known time.Time) (soundness, error) {
+	s, err := v.sound(ctx, chain, need, reach, known)
+	if err != nil {
+		return s, err
 	}
 	c.rep.Revocation = "good"
-	for i := 0; i+1 < len(chain); i++ {
-		if revocation.NoRevocationAvailable(chain[i]) {
-			continue
-		}
-		st, err := v.o.Revocation.Status(ctx, chain[i], chain[i+1], now)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		switch {
-		case err != nil || st.State == RevocationUnknown:
-			c.rep.Revocation = "unknown"
-			c.fail(IndIndeterm, SubTryLater, "revocation of certificate %d of the path is not known: %v", i, err)
-			return nil
-		case st.State == RevocationGood, st.RevokedAt.After(at) && at.Before(v.o.At):
-			continue // proven to be older than the revocation
-		}
+	switch {
+	case s.revoked > 0:
 		c.rep.Revocation = "revoked"
-		sub := SubRevokedNoPOE
-		switch {
-		case i > 0:
-			sub = SubRevokedCANoPOE
-		case at.Before(v.o.At):
-			c.fail(TotalFailed, SubRevoked, "certificate was revoked at %v, before %v", st.RevokedAt, at)
-			return nil
-		}
-		c.fail(IndIndeterm, sub, "certificate %d of the path was revoked at %v", i, st.RevokedAt)
-		return nil
+		c.fail(IndIndeterm, SubRevokedCANoPOE, "certificate %d of the path was revoked at %v", s.revoked, s.revokedAt)
+	case s.revoked == 0 && c.token == nil && need.Before(v.o.At):
+		c.rep.Revocation = "revoked"
+		c.fail(TotalFailed, SubRevoked, "certificate was revoked at %v, before %v", s.revokedAt, need)
+	case s.revoked == 0:
+		c.rep.Revocation = "revoked"
+		c.fail(IndIndeterm, SubRevokedNoPOE, "certificate was revoked at %v", s.revokedAt)
+	case s.unknown >= 0:
+		c.rep.Revocation = "unknown"
+		c.fail(IndIndeterm, SubTryLater, "revocation of certificate %d of the path is not known", s.unknown)
+	case s.unchecked >= 0:
+		c.rep.Revocation = "not-checked"
+		c.warn(WarnRevocation, "revocation was not checked")
 	}
-	return nil
+	return s, nil
 }

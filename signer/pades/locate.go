@@ -2,6 +2,7 @@ package pades
 
 import (
 	"bytes"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"time"
@@ -22,6 +23,8 @@ type candidate struct {
 	token    *tsp.Token // of a document time-stamp
 	sum      []byte     // digest of the byte range
 	intact   bool       // the signature value verifies over the byte range
+	chain    []*x509.Certificate
+	by       proof // what proves when the signature existed
 }
 
 // Sub-filters (ISO 32000-2 §12.8.3).

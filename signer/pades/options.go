@@ -17,6 +17,8 @@ const (
 	LevelNone Level = iota
 	LevelBB
 	LevelBT
+	LevelBLT
+	LevelBLTA
 )
 
 // String returns the level's name in the standard, "" for LevelNone.
@@ -26,6 +28,10 @@ func (l Level) String() string {
 		return "PAdES-B-B"
 	case LevelBT:
 		return "PAdES-B-T"
+	case LevelBLT:
+		return "PAdES-B-LT"
+	case LevelBLTA:
+		return "PAdES-B-LTA"
 	default:
 		return ""
 	}
@@ -36,7 +42,7 @@ func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (l *Level) UnmarshalText(b []byte) error {
-	for _, v := range []Level{LevelNone, LevelBB, LevelBT} {
+	for _, v := range []Level{LevelNone, LevelBB, LevelBT, LevelBLT, LevelBLTA} {
 		if v.String() == string(b) {
 			*l = v
 			return nil
@@ -71,7 +77,8 @@ type Placement = appearance.Placement
 
 // Options says how a file is to be signed. SigningTime is required.
 type Options struct {
-	// Level is LevelBB by default.
+	// Level is LevelBB by default. [Session.Embed] reaches LevelBT; what is
+	// above comes after it, by [Signed.Extend].
 	Level Level
 	// Field is the fully qualified name of the signature field: an empty one
 	// of the document, or a new one. By default a new one, "Firma1" or the
@@ -106,6 +113,8 @@ type Options struct {
 	// Preflight is the report of [Preflight] on the same file; without it the
 	// same checks are made again here.
 	Preflight *PreflightReport
+	// Extend is needed by [Sign] above LevelBT; its Level is not used.
+	Extend *ExtendOptions
 	// Limits bounds what is read; the zero value means the defaults.
 	Limits Limits
 }
@@ -117,8 +126,8 @@ type Reserve struct {
 	// Certificates is the size in bytes of the signer's certificate and its
 	// path in DER: 4,096 by default.
 	Certificates int
-	// Token is the size in bytes of a time-stamp token: 6,144 by default for
-	// level B-T, 0 for B-B.
+	// Token is the size in bytes of a time-stamp token: 6,144 by default from
+	// level B-T on, 0 for B-B.
 	Token int
 	// Exact, if not 0, is the space in bytes of CMS; the other fields are not used.
 	Exact int
@@ -144,7 +153,7 @@ func (r Reserve) bytes(l Level) (int, error) {
 		if r.Certificates == 0 {
 			r.Certificates = defaultCerts
 		}
-		if r.Token == 0 && l == LevelBT {
+		if r.Token == 0 && l >= LevelBT {
 			r.Token = defaultToken
 		}
 		n = cmsOverhead + r.Certificates + r.Token
@@ -164,7 +173,7 @@ func (o *Options) check() error {
 		o.Hash = crypto.SHA256
 	}
 	switch {
-	case o.Level > LevelBT:
+	case o.Level > LevelBLTA:
 		return fmt.Errorf("%w: level %d", ErrOptions, o.Level)
 	case o.Hash != crypto.SHA256 && o.Hash != crypto.SHA384 && o.Hash != crypto.SHA512:
 		return fmt.Errorf("%w: digest %v", ErrOptions, o.Hash)

@@ -48,7 +48,11 @@ func Prepare(ctx context.Context, base io.ReaderAt, size int64, o Options) (*Ses
 	if err := p.build(); err != nil {
 		return nil, refusal(err)
 	}
-	return p.session(digests)
+	s, err := p.session(digests)
+	if err == nil {
+		s.taken = dangling
+	}
+	return s, err
 }
 
 // baseDigests are the digests of the file, not yet finished.
@@ -221,6 +225,9 @@ func (p *preparation) session(d *baseDigests) (*Session, error) {
 		byteRange:   [4]int64{0, hole, holeEnd, total - holeEnd},
 	}
 	d.sha256.Sum(s.baseSHA256[:0])
+	if s.baseState, err = saveSHA256(d.sha256); err != nil {
+		return nil, err
+	}
 	text := fmt.Sprintf("[0 %d %d %d", hole, holeEnd, total-holeEnd)
 	copy(body[bytes.Index(body, []byte("/ByteRange ["))+len("/ByteRange "):], text)
 	s.before = tail.Bytes[:hole-base]

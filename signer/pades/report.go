@@ -104,6 +104,8 @@ const (
 	WarnBER         = "ber"               // encoded less strictly than it should be
 	WarnRevocation  = "revocation"        // revocation was not checked
 	WarnTimestamp   = "timestamp"         // a time-stamp that does not count
+	WarnEvidence    = "evidence"          // evidence in the file that cannot be used
+	WarnStale       = "stale-evidence"    // evidence in the file that is older than the signature
 	WarnTruncated   = "changes-truncated" // the list of changes is not complete
 )
 

@@ -16,6 +16,7 @@ import (
 type Session struct {
 	baseSize    int64
 	baseSHA256  [32]byte
+	baseState   []byte // SHA-256 after the base, so that it is not read again; may be nil
 	before      []byte // the update up to the hole
 	after       []byte // and behind it
 	byteRange   [4]int64
@@ -25,6 +26,7 @@ type Session struct {
 	requested   Level
 	reserve     int
 	signingTime time.Time
+	taken       map[uint32]bool // numbers that new objects keep clear of; nil after storage
 }
 
 // BaseSHA256 returns the SHA-256 of the file that was prepared.
@@ -61,6 +63,7 @@ const maxSession = 32 << 20
 type storedSession struct {
 	BaseSize    int64     `json:"base_size"`
 	BaseSHA256  []byte    `json:"base_sha256"`
+	BaseState   []byte    `json:"base_state,omitempty"` // of SHA-256, after the base
 	Before      int       `json:"before"`
 	After       int       `json:"after"`
 	ByteRange   [4]int64  `json:"byte_range"`
@@ -75,7 +78,7 @@ type storedSession struct {
 // MarshalBinary implements encoding.BinaryMarshaler.
 func (s *Session) MarshalBinary() ([]byte, error) {
 	head, err := json.Marshal(storedSession{
-		BaseSize: s.baseSize, BaseSHA256: s.baseSHA256[:], Before: len(s.before), After: len(s.after),
+		BaseSize: s.baseSize, BaseSHA256: s.baseSHA256[:], BaseState: s.baseState, Before: len(s.before), After: len(s.after),
 		ByteRange: s.byteRange, Hash: s.hash.String(), Digest: s.digest, Field: s.field, Level: s.requested,
 		Reserve: s.reserve, SigningTime: s.signingTime,
 	})
@@ -109,7 +112,7 @@ func (s *Session) UnmarshalBinary(b []byte) error {
 	out := Session{
 		baseSize: st.BaseSize, before: bytes.Clone(rest[:st.Before]), after: bytes.Clone(rest[st.Before:]),
 		byteRange: st.ByteRange, digest: st.Digest, field: st.Field, requested: st.Level, reserve: st.Reserve,
-		signingTime: st.SigningTime,
+		signingTime: st.SigningTime, baseState: st.BaseState,
 	}
 	copy(out.baseSHA256[:], st.BaseSHA256)
 	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
@@ -128,6 +131,12 @@ func (s *Session) UnmarshalBinary(b []byte) error {
 func (s *Session) consistent() bool {
 	hole := s.baseSize + int64(len(s.before))
 	holeEnd := hole + int64(2*s.reserve) + 2
+	if s.baseState != nil {
+		state, err := resumeSHA256(s.baseState)
+		if err != nil || !bytes.Equal(state.Sum(nil), s.baseSHA256[:]) {
+			return false
+		}
+	}
 	return s.hash != 0 && len(s.digest) == s.hash.Size() && s.baseSize > 0 && s.requested != LevelNone &&
 		s.reserve >= minimalReserve && s.reserve <= maxReserve &&
 		s.byteRange == [4]int64{0, hole, holeEnd, int64(len(s.after))}

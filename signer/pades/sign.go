@@ -18,8 +18,9 @@ type Timestamper interface {
 	Timestamp(ctx context.Context, h crypto.Hash, digest []byte) ([]byte, error)
 }
 
-// Sign signs a file with a key at hand: Prepare, sign, time-stamp, Embed. ts is
-// needed for level B-T only; if it fails, so does Sign.
+// Sign signs a file with a key at hand: Prepare, sign, time-stamp, Embed, and
+// Extend where the level asks for it. ts is needed from level B-T on, and
+// Options.Extend above it; if they fail, so does Sign.
 func Sign(ctx context.Context, base io.ReaderAt, size int64, key crypto.Signer, chain []*x509.Certificate, ts Timestamper, o Options) (*Signed, error) {
 	if o.Reserve == (Reserve{}) {
 		for _, c := range chain {
@@ -29,6 +30,17 @@ func Sign(ctx context.Context, base io.ReaderAt, size int64, key crypto.Signer, 
 	if o.Hash == 0 && len(chain) > 0 {
 		if alg, err := algorithmOf(chain[0], o.Algorithm); err == nil {
 			o.Hash = alg.Hash()
+		}
+	}
+	if o.Level > LevelBT {
+		if err := checkExtend(&o, ts); err != nil {
+			return nil, err
+		}
+		// The key is not used for what would lead nowhere.
+		if len(chain) > 0 {
+			if _, err := o.Extend.Evidence.Path(ctx, chain[0], chain[1:], o.Extend.Roots, o.SigningTime); err != nil {
+				return nil, err
+			}
 		}
 	}
 	s, err := Prepare(ctx, base, size, o)
@@ -44,7 +56,7 @@ func Sign(ctx context.Context, base io.ReaderAt, size int64, key crypto.Signer, 
 		return nil, fmt.Errorf("pades: private key: %w", err)
 	}
 	sig := Signature{Value: value, Attributes: tbs.Attributes, Algorithm: tbs.Algorithm, Chain: chain}
-	if s.Level() == LevelBT {
+	if s.Level() >= LevelBT {
 		if ts == nil {
 			return nil, ErrNoTimestamp
 		}
@@ -53,5 +65,26 @@ func Sign(ctx context.Context, base io.ReaderAt, size int64, key crypto.Signer, 
 			return nil, fmt.Errorf("pades: time-stamp: %w", err)
 		}
 	}
-	return s.Embed(ctx, sig)
+	signed, err := s.Embed(ctx, sig)
+	if err != nil || s.Level() <= LevelBT {
+		return signed, err
+	}
+	return signed.Extend(ctx, base, *o.Extend)
+}
+
+// checkExtend completes and checks Options.Extend before a key is used.
+func checkExtend(o *Options, ts Timestamper) error {
+	if o.Extend == nil {
+		return fmt.Errorf("%w: level %v needs Options.Extend", ErrOptions, o.Level)
+	}
+	x := *o.Extend
+	x.Level = o.Level
+	if x.Timestamper == nil {
+		x.Timestamper = ts
+	}
+	if x.Limits == (Limits{}) {
+		x.Limits = o.Limits
+	}
+	o.Extend = &x
+	return x.check()
 }

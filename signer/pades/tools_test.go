@@ -2,11 +2,16 @@ package pades_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"oruro.gob.bo/suti/internal/cms"
 )
 
 func requireTool(t testing.TB, name string) {
@@ -73,3 +78,18 @@ func pixels(t testing.TB, b []byte, page string) []byte {
 func signedBytes(base []byte, tail []byte) []byte {
 	return append(bytes.Clone(base), tail...)
 }
+
+// unhex decodes the hole of a signature without its padding.
+func unhex(t testing.TB, hexa []byte) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(string(hexa))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = cms.TrimZeroPadding(b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func timestamp(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }

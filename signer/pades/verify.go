@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"slices"
 	"time"
@@ -23,8 +24,9 @@ type VerifyOptions struct {
 	Intermediates []*x509.Certificate
 	// At is the time of verification.
 	At time.Time
-	// Revocation tells the state of certificates. If nil, it is not checked,
-	// and the report says so.
+	// Revocation tells the state of certificates, beside the evidence in the
+	// file. If nil and the file holds none, it is not checked, and the report
+	// says so.
 	Revocation Revocation
 	// Limits bounds what is read; the zero value means the defaults.
 	Limits Limits
@@ -57,13 +59,19 @@ type RevocationStatus struct {
 
 // verifier is the work of Verify.
 type verifier struct {
-	o       VerifyOptions
-	f       *cos.File
-	sigs    []*candidate // by revision; those without one first
-	proofs  []proof
-	changes []Change
-	worst   []ChangeClass // of each revision's changes
-	report  *Report
+	o      VerifyOptions
+	f      *cos.File
+	sigs   []*candidate // by revision; those without one first
+	proofs []proof
+	// embedded is the evidence in the file, factsOf what it says of certificates.
+	embedded embedded
+	factsOf  map[string][]fact
+	changes  []Change
+	worst    []ChangeClass // of each revision's changes
+	report   *Report
+	// state is the digest of the file, where wantState asks for it.
+	wantState bool
+	state     hash.Hash
 }
 
 // Verify reports on every signature of a file. The file is read once for the
@@ -76,17 +84,30 @@ func Verify(ctx context.Context, base io.ReaderAt, size int64, o VerifyOptions) 
 	if o.At.IsZero() {
 		return nil, fmt.Errorf("%w: no time of verification", ErrOptions)
 	}
-	f, err := openFile(base, size, o.Limits)
-	if err != nil {
+	v := newVerifier(o)
+	if err := v.run(ctx, base, size); err != nil {
 		return nil, err
 	}
-	v := &verifier{o: o, f: f, report: &Report{Size: size, At: o.At, Signatures: []SignatureReport{}, Changes: []Change{}, Warnings: []Warning{}}}
-	for _, step := range []func(context.Context) error{v.find, v.digest, v.judge, v.compare} {
+	return v.report, nil
+}
+
+func newVerifier(o VerifyOptions) *verifier {
+	return &verifier{o: o, factsOf: map[string][]fact{}}
+}
+
+func (v *verifier) run(ctx context.Context, base io.ReaderAt, size int64) error {
+	var err error
+	if v.f, err = openFile(base, size, v.o.Limits); err != nil {
+		return err
+	}
+	v.report = &Report{Size: size, At: v.o.At, Signatures: []SignatureReport{}, Changes: []Change{}, Warnings: []Warning{}}
+	for _, step := range []func(context.Context) error{v.find, v.gather, v.digest, v.judge, v.compare} {
 		if err := step(ctx); err != nil {
-			return nil, refusal(err)
+			return refusal(err)
 		}
 	}
-	return v.conclude(), nil
+	v.conclude()
+	return nil
 }
 
 // find locates the signatures.
@@ -204,6 +225,10 @@ func (v *verifier) digest(ctx context.Context) error {
 		jobs = append(jobs, &digestJob{h: h, hole: c.hole[0], holeEnd: c.hole[1], end: c.length})
 		of = append(of, c)
 	}
+	whole := &digestJob{h: crypto.SHA256, hole: v.f.Size(), holeEnd: v.f.Size(), end: v.f.Size()}
+	if v.wantState {
+		jobs = append(jobs, whole)
+	}
 	scan := &hiddenScan{f: v.f}
 	if err := digestAll(ctx, v.f.Reader(), jobs, scan); err != nil {
 		return err
@@ -211,6 +236,7 @@ func (v *verifier) digest(ctx context.Context) error {
 	for i, c := range of {
 		c.sum = jobs[i].sum
 	}
+	v.state = whole.state
 	if scan.hidden > 0 {
 		v.report.Warnings = append(v.report.Warnings, Warning{WarnHidden, fmt.Sprintf("%d objects in the signed part that nothing names", scan.hidden)})
 	}
@@ -218,7 +244,7 @@ func (v *verifier) digest(ctx context.Context) error {
 }
 
 // conclude joins what was found of each signature with what came after it.
-func (v *verifier) conclude() *Report {
+func (v *verifier) conclude() {
 	v.report.Changes = append(v.report.Changes, v.changes...)
 	for _, c := range v.sigs {
 		verdict := Valid
@@ -244,5 +270,4 @@ func (v *verifier) conclude() *Report {
 		c.rep.Verdict = verdict
 		v.report.Signatures = append(v.report.Signatures, c.rep)
 	}
-	return v.report
 }

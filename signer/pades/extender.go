@@ -1,0 +1,345 @@
+package pades
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"time"
+
+	"oruro.gob.bo/suti/internal/tsp"
+	"oruro.gob.bo/suti/signer/internal/appearance"
+	"oruro.gob.bo/suti/signer/internal/cos"
+	"oruro.gob.bo/suti/signer/internal/incr"
+)
+
+// extender adds revisions with evidence and document time-stamps.
+type extender struct {
+	o             ExtendOptions
+	base          io.ReaderAt
+	baseSize      int64
+	tail          []byte
+	state         hash.Hash // SHA-256 of base and tail so far
+	taken         map[uint32]bool
+	have          embedded // what the signatures of the base hold
+	intermediates []*x509.Certificate
+	stamped       time.Time
+}
+
+// joined reads a file and what follows it as one.
+type joined struct {
+	base io.ReaderAt
+	size int64
+	tail []byte
+}
+
+// ReadAt implements io.ReaderAt.
+func (j *joined) ReadAt(p []byte, off int64) (int, error) {
+	n := 0
+	if off < j.size {
+		m, err := j.base.ReadAt(p[:min(int64(len(p)), j.size-off)], off)
+		if n += m; off+int64(m) < j.size {
+			return n, err
+		}
+	}
+	at := off + int64(n) - j.size
+	if n < len(p) && at < int64(len(j.tail)) {
+		n += copy(p[n:], j.tail[at:])
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (e *extender) size() int64 { return e.baseSize + int64(len(e.tail)) }
+
+func (e *extender) open() (*cos.File, error) {
+	return openFile(&joined{e.base, e.baseSize, e.tail}, e.size(), e.o.Limits)
+}
+
+func (e *extender) grow(more []byte) {
+	e.tail = append(e.tail, more...)
+	_, _ = e.state.Write(more)
+}
+
+// run adds what is wanted: a document time-stamp for signatures without a
+// proven time, then evidence, then the time-stamp of LevelBLTA.
+func (e *extender) run(ctx context.Context, wants []want, unstamped bool) error {
+	if unstamped {
+		token, err := e.stamp(ctx)
+		if err != nil {
+			return err
+		}
+		if e.o.Level >= LevelBLT {
+			w, err := e.authority(ctx, token)
+			if err != nil {
+				return err
+			}
+			for i := range wants {
+				if wants[i].at.IsZero() {
+					wants[i].at = w.at
+				}
+			}
+			wants = append(wants, w)
+		}
+	}
+	if e.o.Level < LevelBLT {
+		return nil
+	}
+	if len(wants) > 0 {
+		if err := e.store(ctx, wants); err != nil {
+			return err
+		}
+	}
+	if e.o.Level < LevelBLTA {
+		return nil
+	}
+	token, err := e.stamp(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = e.authority(ctx, token) // it must be one of the roots given
+	return err
+}
+
+// path returns the path of a certificate to a root.
+func (e *extender) path(ctx context.Context, cert *x509.Certificate, known []*x509.Certificate, roots *x509.CertPool, at time.Time) ([]*x509.Certificate, error) {
+	chains, err := e.o.Evidence.Path(ctx, cert, slices.Concat(known, e.intermediates), roots, at)
+	if err != nil {
+		return nil, err
+	}
+	if len(chains) == 0 || len(chains[0]) == 0 {
+		return nil, &EvidenceError{Reason: NoPath, Certificate: cert, Detail: "no path"}
+	}
+	return chains[0], nil
+}
+
+// authority returns the path of the authority of a token that has been checked.
+func (e *extender) authority(ctx context.Context, token []byte) (want, error) {
+	t, err := tsp.ParseToken(token)
+	if err != nil {
+		return want{}, fmt.Errorf("%w: %w", ErrTimestamp, err)
+	}
+	cert, err := t.SignedData.SignerCertificate(e.intermediates...)
+	if err != nil {
+		return want{}, fmt.Errorf("%w: %w", ErrTimestamp, err)
+	}
+	w := want{at: t.Info.GenTime}
+	w.chain, err = e.path(ctx, cert, t.SignedData.Certificates(), e.o.TimestampRoots, w.at)
+	return w, err
+}
+
+// store gathers evidence for the paths, checks that it is enough, and adds it.
+func (e *extender) store(ctx context.Context, wants []want) error {
+	var since time.Time
+	var chains [][]*x509.Certificate
+	for _, w := range wants {
+		if w.at.After(since) {
+			since = w.at
+		}
+		if !slices.ContainsFunc(chains, func(c []*x509.Certificate) bool { return c[0].Equal(w.chain[0]) }) {
+			chains = append(chains, w.chain)
+		}
+	}
+	ev, err := e.o.Evidence.Gather(ctx, chains, since)
+	if err != nil {
+		return err
+	}
+	f, err := e.open()
+	if err != nil {
+		return err
+	}
+	// What the store has already is not added again; the signatures count too
+	// when it is judged whether all is there.
+	v := newVerifier(VerifyOptions{At: e.o.Now(), Intermediates: e.intermediates})
+	v.f, v.report = f, &Report{}
+	if err := v.readStore(ctx); err != nil {
+		return refusal(err)
+	}
+	var certs, ocsps, crls [][]byte
+	for _, c := range slices.Concat(append(slices.Clone(chains), ev.Certificates)...) {
+		if !v.embedded.hasCert(c) {
+			v.embedded.addCert(c)
+			certs = append(certs, c.Raw)
+		}
+	}
+	add := func(list *[][]byte, ders [][]byte, crl bool) {
+		for _, der := range ders {
+			if !v.embedded.has(der) {
+				v.embedded.add(der, crl, maxStoreItems)
+				*list = append(*list, der)
+			}
+		}
+	}
+	add(&ocsps, ev.OCSPs, false)
+	add(&crls, ev.CRLs, true)
+	for _, it := range e.have.items {
+		v.embedded.add(it.der, it.crl, it.revision)
+	}
+	if err := e.enough(ctx, v, wants); err != nil {
+		return err
+	}
+	if len(certs)+len(ocsps)+len(crls) == 0 {
+		return nil
+	}
+	u := incr.New(f, func(n uint32) bool { return e.taken[n] })
+	if err := store(u, certs, ocsps, crls); err != nil {
+		return refusal(err)
+	}
+	t, err := u.Finish()
+	if err != nil {
+		return refusal(err)
+	}
+	e.grow(t.Bytes)
+	return nil
+}
+
+// enough judges evidence as a verifier will.
+func (e *extender) enough(ctx context.Context, v *verifier, wants []want) error {
+	for _, w := range wants {
+		s, err := v.sound(ctx, w.chain, w.at, w.at, v.o.At)
+		switch {
+		case err != nil:
+			return err
+		case s.revoked >= 0:
+			return &EvidenceError{Reason: RevokedFirst, Certificate: w.chain[s.revoked], Detail: fmt.Sprintf("revoked at %v, and what it signed is proven at %v", s.revokedAt, w.at)}
+		case !s.proven:
+			return &EvidenceError{Reason: NotProven, Certificate: w.chain[s.lacking[0]], Detail: fmt.Sprintf("the evidence does not show it good at %v", w.at)}
+		case s.stale && e.o.RequireFresh:
+			return &EvidenceError{Reason: NotFresh, Certificate: w.chain[0], Detail: fmt.Sprintf("evidence about its path tells of a moment before %v", w.at)}
+		}
+	}
+	return nil
+}
+
+// stamp adds a document time-stamp (ISO 32000-2 §12.8.5) and returns its token.
+// A token larger than the space kept is asked for again: nobody's consent is
+// bound to the digest.
+func (e *extender) stamp(ctx context.Context) ([]byte, error) {
+	if e.o.Timestamper == nil {
+		return nil, &EvidenceError{Reason: NoTimestamps, Detail: "a document time-stamp needs a time-stamping authority"}
+	}
+	reserve, need := e.o.Token+e.o.Token/reserveGrowth, 0
+	for range 2 {
+		s, err := e.prepareStamp(reserve)
+		if err != nil {
+			return nil, err
+		}
+		token, err := e.o.Timestamper.Timestamp(ctx, s.hash, s.digest)
+		if err != nil {
+			return nil, fmt.Errorf("pades: document time-stamp: %w", err)
+		}
+		t, err := checkTokenOver(token, func(h crypto.Hash) []byte {
+			if h != s.hash {
+				return nil
+			}
+			return s.digest
+		})
+		if err != nil {
+			return nil, err
+		}
+		if need = len(token); need <= s.reserve {
+			e.grow(s.fill(token))
+			e.stamped = t.Info.GenTime
+			return token, nil
+		}
+		if reserve = need + need/reserveGrowth; reserve > maxReserve {
+			break
+		}
+	}
+	return nil, &ReserveError{Need: need, Have: reserve}
+}
+
+const stampFieldName = "SelloDeTiempo"
+
+// prepareStamp lays out a document time-stamp in an invisible field of its own.
+func (e *extender) prepareStamp(reserve int) (*Session, error) {
+	f, err := e.open()
+	if err != nil {
+		return nil, err
+	}
+	state, err := cloneSHA256(e.state)
+	if err != nil {
+		return nil, err
+	}
+	p := &preparation{Options: Options{Hash: crypto.SHA256}, f: f, reserve: reserve}
+	p.u = incr.New(f, func(n uint32) bool { return e.taken[n] })
+	if err := p.buildStamp(); err != nil {
+		return nil, refusal(err)
+	}
+	return p.session(&baseDigests{sha256: state, hash: state})
+}
+
+func (p *preparation) buildStamp() error {
+	var err error
+	if p.sigs, p.names, err = signatureFields(p.f); err != nil {
+		return err
+	}
+	if err := checkXFA(p.f); err != nil {
+		return err
+	}
+	for i := 1; p.Field == "" || p.names[p.Field] > 0; i++ {
+		p.Field = fmt.Sprintf("%s%d", stampFieldName, i)
+	}
+	page, err := p.f.Page(0)
+	if err != nil {
+		return &RefusedError{Code: CodePage, Detail: err.Error(), Err: err}
+	}
+	if p.sig, err = p.u.Alloc(); err != nil {
+		return err
+	}
+	p.u.Put(p.sig, p.stampDict())
+	ap, err := p.drawNothing(appearance.Rect{})
+	if err != nil {
+		return err
+	}
+	widget, err := p.u.Alloc()
+	if err != nil {
+		return err
+	}
+	p.u.Put(widget, fmt.Appendf(nil, "<</Type /Annot /Subtype /Widget /FT /Sig /T %s /TU %s /F 132 /Rect [0 0 0 0] /P %v /AP <</N %v>> /V %v>>",
+		cos.EncodeText(p.Field), cos.EncodeText("Sello de tiempo del documento"), page.Ref, ap, p.sig))
+	if err := p.u.AddAnnot(page.Ref, widget); err != nil {
+		return err
+	}
+	if err := p.setTabs(page); err != nil {
+		return err
+	}
+	if err := p.u.AddField(widget); err != nil {
+		return err
+	}
+	return declareESIC(p.u)
+}
+
+// stampDict writes a document time-stamp dictionary (EN 319 142-1 §5.4.3) with
+// an empty byte range and a hole.
+func (p *preparation) stampDict() []byte {
+	var b bytes.Buffer
+	b.WriteString("<</Type /DocTimeStamp /Filter /Adobe.PPKLite /SubFilter /ETSI.RFC3161\n/ByteRange [")
+	b.Write(bytes.Repeat([]byte{' '}, byteRangeWidth-2))
+	b.WriteString("]\n/Contents <")
+	b.Write(bytes.Repeat([]byte{'0'}, 2*p.reserve))
+	b.WriteString(">>>")
+	return b.Bytes()
+}
+
+// danglingOf returns the numbers that something refers to but nothing defines.
+func danglingOf(ctx context.Context, f *cos.File) (map[uint32]bool, error) {
+	v := newInspector(f)
+	if err := walk(ctx, f, v.object); err != nil {
+		return nil, err
+	}
+	if err := v.finish(); err != nil {
+		return nil, err
+	}
+	m := make(map[uint32]bool, len(v.dangling))
+	for _, n := range v.dangling {
+		m[n] = true
+	}
+	return m, nil
+}
