@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -134,6 +135,8 @@ func (p *Provider) present(r *http.Request, scheme, value string) (*store.Access
 		return nil, nil, oauth.Refuse(oauth.InvalidToken, "the token is unknown, expired or revoked")
 	case err != nil:
 		return nil, nil, err
+	case len(a.Audience) > 0 && !slices.Contains(a.Audience, p.cfg.Issuer):
+		return nil, nil, oauth.Refuse(oauth.InvalidToken, "the token is for another resource")
 	case a.JKT == "" && scheme == schemeDPoP:
 		return nil, nil, oauth.Refuse(oauth.InvalidToken, "the token is not bound to a key")
 	case a.JKT == "":

@@ -27,6 +27,12 @@ const (
 	ProfileLegacy = oauth.ProfileLegacy
 )
 
+// The forms of access tokens.
+const (
+	FormatOpaque = oauth.FormatOpaque
+	FormatJWT    = oauth.FormatJWT
+)
+
 // WaivePKCE names the waiver by which a legacy client sends no code challenge.
 const WaivePKCE = oauth.WaivePKCE
 
@@ -61,7 +67,10 @@ type Client struct {
 	Grants         []string // authorization_code and refresh_token by default
 	IDTokenAlg     string   // ES256 by default; RS256 for legacy
 	BackchannelURI string
-	DPoP           bool // access tokens are always bound to a key (RFC 9449); gov-fapi2 always
+	DPoP           bool     // access tokens are always bound to a key (RFC 9449); gov-fapi2 always
+	AccessTokens   string   // FormatOpaque by default, or FormatJWT: at+jwt (RFC 9068), which lives a minute at most
+	Resources      []string // URIs for which it may ask access tokens (RFC 8707)
+	Serves         []string // URIs that it is: it may introspect tokens of its institution's clients for them
 	Waivers        map[string]time.Time
 }
 
@@ -112,6 +121,7 @@ func (p *Provider) row(in Client) (*store.Client, error) {
 		ID: in.ID, Institution: in.Institution, Sector: in.Sector, Profile: in.Profile, Name: in.Name, AuthMethod: in.AuthMethod, JWKS: in.JWKS,
 		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg,
 		BackchannelURI: in.BackchannelURI, DPoP: in.DPoP || in.Profile == oauth.ProfileFAPI2, Waivers: in.Waivers, CreatedAt: now,
+		TokenFormat: in.AccessTokens, Resources: in.Resources, Serves: in.Serves,
 	}
 	if c.Sector == "" {
 		c.Sector = string(c.Institution)
@@ -119,13 +129,16 @@ func (p *Provider) row(in Client) (*store.Client, error) {
 	if c.Grants == nil {
 		c.Grants = []string{oauth.GrantCode, oauth.GrantRefresh}
 	}
+	if c.TokenFormat == "" {
+		c.TokenFormat = FormatOpaque
+	}
 	if c.IDTokenAlg == "" {
 		c.IDTokenAlg = "ES256"
 		if c.Profile == oauth.ProfileLegacy {
 			c.IDTokenAlg = "RS256"
 		}
 	}
-	for _, check := range []func(*store.Client, time.Time) error{checkNames, checkMethod, checkAddresses, checkGrants, checkWaivers} {
+	for _, check := range []func(*store.Client, time.Time) error{checkNames, checkMethod, checkAddresses, checkGrants, checkWaivers, checkResources} {
 		if err := check(c, now); err != nil {
 			return nil, err
 		}
@@ -235,6 +248,25 @@ func checkWaivers(c *store.Client, now time.Time) error {
 		case !until.After(now) || until.After(now.Add(maxWaiver)):
 			return bad("a waiver must end within a year")
 		}
+	}
+	return nil
+}
+
+// checkResources looks at what a client may ask tokens for, and is itself.
+func checkResources(c *store.Client, _ time.Time) error {
+	if c.TokenFormat != FormatOpaque && c.TokenFormat != FormatJWT {
+		return bad("access tokens are %s or %s", FormatOpaque, FormatJWT)
+	}
+	if len(c.Resources) > 20 || len(c.Serves) > 20 {
+		return bad("at most 20 resources of a kind")
+	}
+	for _, u := range slices.Concat(c.Resources, c.Serves) {
+		if e := oauth.CheckResource(u); e != nil {
+			return bad("%s: %s", u, e.Description)
+		}
+	}
+	if len(c.Serves) > 0 && c.Public() {
+		return bad("a public client may not introspect, so that it serves no resource")
 	}
 	return nil
 }

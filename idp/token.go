@@ -91,15 +91,20 @@ func (p *Provider) redeem(ctx context.Context, c *store.Client, form url.Values,
 	case !alive || !now.Before(row.ExpiresAt):
 		return nil, oauth.Refuse(oauth.InvalidGrant, "the code has expired or its session has ended")
 	}
-	if row.JKT != "" && proof == nil {
+	if row.JKT != "" && proof == nil { // the engine looks at which key
 		return nil, oauth.Refuse(oauth.InvalidDPoPProof, "the code is bound to a key: send its DPoP proof")
 	}
 	req, err := oauth.DecodeRequest(grant.Request)
 	if err != nil {
 		return nil, err
 	}
+	resource, refused := oauth.Resource(c, form, req.Resource)
+	if refused != nil {
+		return nil, refused
+	}
 	t, err := p.engine.Redeem(ctx, oauth.Redemption{
-		Client: c, Code: value, RedirectURI: form.Get("redirect_uri"), Verifier: form.Get("code_verifier"), Row: row, Grant: grant, Request: req, JKT: jkt(proof),
+		Client: c, Code: value, RedirectURI: form.Get("redirect_uri"), Verifier: form.Get("code_verifier"), Row: row, Grant: grant, Request: req,
+		Resource: resource, JKT: jkt(proof),
 	})
 	if err != nil {
 		return nil, p.burn(ctx, c, hash, err)
@@ -190,7 +195,11 @@ func (p *Provider) revokeGrant(ctx context.Context, c *store.Client, grant *stor
 }
 
 func (p *Provider) clientCredentials(ctx context.Context, c *store.Client, form url.Values, proof *client.Proof) (*oauth.Tokens, error) {
-	t, err := p.engine.ClientCredentials(c, form.Get("scope"), jkt(proof))
+	resource, refused := oauth.Resource(c, form, "")
+	if refused != nil {
+		return nil, refused
+	}
+	t, err := p.engine.ClientCredentials(ctx, c, form.Get("scope"), resource, jkt(proof))
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +231,15 @@ func (p *Provider) refresh(ctx context.Context, c *store.Client, form url.Values
 	if err != nil {
 		return nil, err
 	}
-	t, err := p.engine.Refresh(ctx, c, grant, row, scopes, jkt(proof), c.Public())
+	req, err := oauth.DecodeRequest(grant.Request)
+	if err != nil {
+		return nil, err
+	}
+	resource, refused := oauth.Resource(c, form, req.Resource)
+	if refused != nil {
+		return nil, refused
+	}
+	t, err := p.engine.Refresh(ctx, c, grant, row, scopes, resource, jkt(proof), c.Public())
 	if err != nil {
 		return nil, err
 	}

@@ -162,7 +162,7 @@ func addClaims(claims map[string]any, scope string, who *identity.Profile) {
 }
 
 // introspect answers RFC 7662. A client learns only of its own tokens and of
-// those whose audience it is; any other is as unknown to it as a false one.
+// those whose resource it is (RFC 8707); any other is as unknown to it as a false one.
 func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 	form, c, err := p.authenticated(w, r)
 	if err != nil {
@@ -175,7 +175,11 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 		return p.refuse(w, r, oauth.Refuse(oauth.InvalidRequest, "token is missing"))
 	}
 	a, g, err := p.access(r.Context(), form.Get("token"))
-	if errors.Is(err, store.ErrNotFound) || err == nil && a.Client != c.ID && !slices.Contains(a.Audience, c.ID) {
+	knows, sees := false, false
+	if err == nil {
+		knows, sees, err = p.mayKnow(r, c, a)
+	}
+	if errors.Is(err, store.ErrNotFound) || err == nil && !knows {
 		return reply(w, http.StatusOK, map[string]any{"active": false})
 	}
 	if err != nil {
@@ -188,10 +192,31 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 	if a.JKT != "" {
 		body["token_type"], body["cnf"] = "DPoP", map[string]any{"jkt": a.JKT}
 	}
-	if g != nil && a.Client == c.ID { // sub is pairwise: only the client it was made for may see it
+	if len(a.Audience) > 0 {
+		body["aud"] = a.Audience
+	}
+	if g != nil && sees {
 		body["sub"], body["acr"], body["auth_time"] = g.Sub, g.ACR, g.AuthAt.Unix()
 	}
 	return reply(w, http.StatusOK, body)
+}
+
+// mayKnow reports whether a client may learn of a token, and whether of its
+// subject too. Its own it may; those of others only as the resource, registered
+// by the same institution, that they are for. sub is pairwise: the resource sees
+// it if it lies in the sector that it was made for.
+func (p *Provider) mayKnow(r *http.Request, c *store.Client, a *store.Access) (knows, sees bool, err error) {
+	if a.Client == c.ID {
+		return true, true, nil
+	}
+	if !slices.ContainsFunc(a.Audience, func(uri string) bool { return slices.Contains(c.Serves, uri) }) {
+		return false, false, nil
+	}
+	owner, err := p.clientByID(r, a.Client)
+	if err != nil || owner.Institution != c.Institution {
+		return false, false, err
+	}
+	return true, owner.Sector == c.Sector, nil
 }
 
 // revoke ends a token of the client (RFC 7009). It answers 200 only once the

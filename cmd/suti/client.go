@@ -141,6 +141,9 @@ func (c *cli) newClientAddCommand() *cobra.Command {
 	fl.StringArrayVar(&f.in.Grants, "grant", nil, "authorization_code, refresh_token, client_credentials; the first two by default; repeated")
 	fl.StringVar(&f.in.IDTokenAlg, "id-token-alg", "", "ES256, or RS256 outside gov-fapi2")
 	fl.BoolVar(&f.in.DPoP, "dpop", false, "bind its access tokens to keys that it proves (DPoP), always; gov-fapi2 clients do anyway")
+	fl.StringVar(&f.in.AccessTokens, "access-tokens", "", "opaque, which is the default, or jwt (RFC 9068) for interfaces that judge them by themselves; either lives a minute")
+	fl.StringArrayVar(&f.in.Resources, "resource", nil, "address for which it may ask access tokens (RFC 8707); repeated")
+	fl.StringArrayVar(&f.in.Serves, "serves", nil, "address of an interface that it is: it may introspect its institution's tokens for it; repeated")
 	fl.DurationVar(&f.noPKCEFor, "waive-pkce", 0, "let a legacy client go without PKCE for so long, a year at most")
 	return cmd
 }
@@ -173,6 +176,7 @@ func (c *cli) tellClient(ctx context.Context, f adminFlags, path string, in any)
 		{"client_id", v.ID}, {"name", v.Name}, {"state", state}, {"institution", v.Institution}, {"profile", v.Profile}, {"authenticates by", v.AuthMethod},
 		{"redirect URIs", strings.Join(v.RedirectURIs, " ")}, {"post-logout URIs", strings.Join(v.PostLogoutURIs, " ")}, {"back-channel URI", v.BackchannelURI},
 		{"scopes", strings.Join(v.Scopes, " ")}, {"grants", strings.Join(v.Grants, " ")}, {"ID tokens", v.IDTokenAlg}, {"keys", keyIDs(v.JWKS)}, {"DPoP", whether(v.DPoP, "always")},
+		{"access tokens", v.AccessTokens}, {"may ask for", strings.Join(v.Resources, " ")}, {"serves", strings.Join(v.Serves, " ")},
 		{"registered", dateTime(v.Created)}, {"version", fmt.Sprint(v.Version)},
 	}
 	for rule, until := range v.Waivers {

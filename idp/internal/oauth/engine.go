@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -42,6 +43,8 @@ const tokenLen = len(accessPrefix) + 43
 type Signer interface {
 	// SignIDToken returns a compact JWS of the claims. It MUST name its key by kid.
 	SignIDToken(ctx context.Context, alg string, claims map[string]any) (string, error)
+	// Sign is SignIDToken with another typ in the header.
+	Sign(ctx context.Context, alg, typ string, claims map[string]any) (string, error)
 }
 
 // Config configures New. Issuer, Secret and Signer are needed.
@@ -88,7 +91,7 @@ func (e *Engine) handlers(rec *recorder, enforcePKCE bool) (*oauth2.AuthorizeExp
 		RefreshTokenScopes: []string{"offline_access"}, EnforcePKCE: enforcePKCE, MinParameterEntropy: -1,
 		OmitRedirectScopeParam: true,
 	}
-	strategy := &tokens{CoreStrategy: e.codes}
+	strategy := &tokens{CoreStrategy: e.codes, rec: rec}
 	explicit := &oauth2.AuthorizeExplicitGrantHandler{
 		AccessTokenStrategy: strategy, RefreshTokenStrategy: strategy, AuthorizeCodeStrategy: e.codes,
 		CoreStorage: rec, TokenRevocationStorage: rec, Config: conf,
@@ -151,6 +154,7 @@ type Redemption struct {
 	Row         *store.Code
 	Grant       *store.Grant
 	Request     *Request
+	Resource    string // audience of the access token, or ""
 	JKT         string // thumbprint of the key that a DPoP proof came with, or ""
 }
 
@@ -190,7 +194,7 @@ func (e *Engine) Redeem(ctx context.Context, in Redemption) (*Tokens, error) {
 	for _, s := range in.Grant.Scopes {
 		stored.GrantScope(s)
 	}
-	rec := &recorder{code: stored}
+	rec := &recorder{code: stored, issue: accessFor{client: in.Client, grant: in.Grant, scopes: in.Grant.Scopes, resource: in.Resource, jkt: in.JKT}, engine: e}
 	if in.Row.Challenge != "" {
 		rec.pkce = fosite.NewRequest()
 		rec.pkce.Client = stored.Client
@@ -216,22 +220,19 @@ func (e *Engine) Redeem(ctx context.Context, in Redemption) (*Tokens, error) {
 			return nil, translate(err)
 		}
 	}
-	return e.collect(in, resp)
+	return e.collect(in, rec.access, resp)
 }
 
 // collect turns fosite's response into values and rows.
-func (e *Engine) collect(in Redemption, resp *fosite.AccessResponse) (*Tokens, error) {
+func (e *Engine) collect(in Redemption, access *store.Access, resp *fosite.AccessResponse) (*Tokens, error) {
 	now := e.cfg.Now()
-	t := &Tokens{AccessToken: resp.GetAccessToken(), ExpiresIn: e.cfg.AccessLifetime, Scopes: in.Grant.Scopes}
+	t := &Tokens{AccessToken: resp.GetAccessToken(), Scopes: in.Grant.Scopes, Access: access}
 	t.RefreshToken, _ = resp.GetExtra("refresh_token").(string)
 	t.IDToken, _ = resp.GetExtra("id_token").(string)
-	if len(t.AccessToken) != tokenLen {
+	if hash, ok := AccessHash(t.AccessToken); !ok || access == nil || !bytes.Equal(hash, access.Hash) {
 		return nil, errors.New("idp: engine returned no access token")
 	}
-	t.Access = &store.Access{
-		Hash: store.Hash("access", t.AccessToken), Grant: in.Grant.ID, Client: in.Client.ID, Scopes: in.Grant.Scopes, JKT: in.JKT,
-		CreatedAt: now, ExpiresAt: now.Add(e.cfg.AccessLifetime),
-	}
+	t.ExpiresIn = access.ExpiresAt.Sub(access.CreatedAt)
 	if t.RefreshToken != "" {
 		t.Refresh = e.refreshRow(t.RefreshToken, in.Grant.ID, in.Client.ID, in.JKT, 0, now, now.Add(e.cfg.RefreshLifetime))
 	}
@@ -248,7 +249,7 @@ func (e *Engine) refreshRow(value, grant, client, jkt string, generation int64, 
 // ClientCredentials returns a token for the client itself (RFC 6749 §4.4). An
 // unregistered scope is refused: nobody is there to be asked. jkt is the
 // thumbprint of the key that the token is to be bound to, or "".
-func (e *Engine) ClientCredentials(c *store.Client, scope, jkt string) (*Tokens, error) {
+func (e *Engine) ClientCredentials(ctx context.Context, c *store.Client, scope, resource, jkt string) (*Tokens, error) {
 	if c.Public() || !contains(c.Grants, GrantClientCredentials) {
 		return nil, Refuse(UnauthorizedClient, "the client may not use the client credentials grant")
 	}
@@ -267,12 +268,11 @@ func (e *Engine) ClientCredentials(c *store.Client, scope, jkt string) (*Tokens,
 	if len(scopes) == 0 {
 		return nil, Refuse(InvalidScope, "scope is missing")
 	}
-	now := e.cfg.Now()
-	value := bearer(accessPrefix)
-	return &Tokens{
-		AccessToken: value, ExpiresIn: e.cfg.AccessLifetime, Scopes: scopes,
-		Access: &store.Access{Hash: store.Hash("access", value), Client: c.ID, Scopes: scopes, JKT: jkt, CreatedAt: now, ExpiresAt: now.Add(e.cfg.AccessLifetime)},
-	}, nil
+	value, a, err := e.access(ctx, accessFor{client: c, scopes: scopes, resource: resource, jkt: jkt})
+	if err != nil {
+		return nil, err
+	}
+	return &Tokens{AccessToken: value, ExpiresIn: a.ExpiresAt.Sub(a.CreatedAt), Scopes: scopes, Access: a}, nil
 }
 
 // personal reports whether a scope speaks of a person and so needs one.
@@ -302,16 +302,8 @@ func bearer(prefix string) string {
 	return prefix + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// AccessHash returns the row key of an access token, or false if the value
+// RefreshHash returns the row key of a refresh token, or false if the value
 // cannot be one: wrong length or prefix.
-func AccessHash(value string) ([]byte, bool) {
-	if len(value) != tokenLen || !strings.HasPrefix(value, accessPrefix) {
-		return nil, false
-	}
-	return store.Hash("access", value), true
-}
-
-// RefreshHash is AccessHash for refresh tokens.
 func RefreshHash(value string) ([]byte, bool) {
 	if len(value) != tokenLen || !strings.HasPrefix(value, refreshPrefix) {
 		return nil, false

@@ -32,6 +32,7 @@ const (
 	UnmetRequirements       = "unmet_authentication_requirements"
 	InvalidDPoPProof        = "invalid_dpop_proof"
 	UseDPoPNonce            = "use_dpop_nonce"
+	InvalidTarget           = "invalid_target"
 )
 
 // Error is an answer of the protocol. A new one is built for each use.

@@ -36,6 +36,10 @@ func (s *session) Clone() fosite.Session { return s }
 type recorder struct {
 	code *fosite.Request
 	pkce *fosite.Request
+
+	engine *Engine   // nil where no token is made
+	issue  accessFor // what the access token is for
+	access *store.Access
 }
 
 var (
@@ -127,15 +131,23 @@ func (r *recorder) GetPKCERequestSession(context.Context, string, fosite.Session
 // DeletePKCERequestSession keeps the challenge: only spending the code ends it.
 func (r *recorder) DeletePKCERequestSession(context.Context, string) error { return nil }
 
-// tokens makes access and refresh tokens of fixed length; codes stay fosite's.
-type tokens struct{ oauth2.CoreStrategy }
+// tokens makes access and refresh tokens and keeps the row of the former; codes
+// stay fosite's.
+type tokens struct {
+	oauth2.CoreStrategy
+	rec *recorder
+}
 
 // AccessTokenSignature implements fosite's strategy; nothing uses the result.
 func (tokens) AccessTokenSignature(context.Context, string) string { return "" }
 
 // GenerateAccessToken implements fosite's strategy.
-func (tokens) GenerateAccessToken(context.Context, fosite.Requester) (string, string, error) {
-	return bearer(accessPrefix), "-", nil
+func (t tokens) GenerateAccessToken(ctx context.Context, _ fosite.Requester) (value, signature string, err error) {
+	if t.rec.engine == nil {
+		return "", "", errors.New("idp: no token is made here")
+	}
+	value, t.rec.access, err = t.rec.engine.access(ctx, t.rec.issue)
+	return value, "-", err
 }
 
 // ValidateAccessToken refuses: tokens are looked up, never validated here.

@@ -11,18 +11,16 @@ import (
 // §12.2, without nonce) and, if rotate is set, the refresh token's successor in
 // the same family, with the same end and bound to the same key. The access token is
 // bound to the key of this request's proof, jkt, or to none.
-func (e *Engine) Refresh(ctx context.Context, c *store.Client, g *store.Grant, row *store.Refresh, scopes []string, jkt string, rotate bool) (*Tokens, error) {
+func (e *Engine) Refresh(ctx context.Context, c *store.Client, g *store.Grant, row *store.Refresh, scopes []string, resource, jkt string, rotate bool) (*Tokens, error) {
 	if !contains(c.Grants, GrantRefresh) {
 		return nil, Refuse(UnauthorizedClient, "the client may not use the refresh token grant")
 	}
 	now := e.cfg.Now()
-	value := bearer(accessPrefix)
-	t := &Tokens{
-		AccessToken: value, ExpiresIn: e.cfg.AccessLifetime, Scopes: scopes, IdleUntil: now.Add(e.cfg.RefreshIdle),
-		Access: &store.Access{
-			Hash: store.Hash("access", value), Grant: g.ID, Client: c.ID, Scopes: scopes, JKT: jkt, CreatedAt: now, ExpiresAt: now.Add(e.cfg.AccessLifetime),
-		},
+	value, a, err := e.access(ctx, accessFor{client: c, grant: g, scopes: scopes, resource: resource, jkt: jkt})
+	if err != nil {
+		return nil, err
 	}
+	t := &Tokens{AccessToken: value, ExpiresIn: a.ExpiresAt.Sub(a.CreatedAt), Scopes: scopes, IdleUntil: now.Add(e.cfg.RefreshIdle), Access: a}
 	if rotate {
 		t.RefreshToken = bearer(refreshPrefix)
 		t.Refresh = e.refreshRow(t.RefreshToken, g.ID, c.ID, row.JKT, row.Generation+1, now, row.ExpiresAt)

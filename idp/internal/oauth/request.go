@@ -43,6 +43,7 @@ type Request struct {
 	Nonce        string          `json:"nonce,omitempty"`
 	Challenge    string          `json:"challenge,omitempty"`
 	DPoPJKT      string          `json:"dpop_jkt,omitempty"` // key that the code is bound to (RFC 9449 §10)
+	Resource     string          `json:"resource,omitempty"` // audience of the access tokens (RFC 8707)
 	Prompt       []string        `json:"prompt,omitempty"`
 	MaxAge       *int64          `json:"max_age,omitempty"` // seconds
 	ACRValues    []string        `json:"acr_values,omitempty"`
@@ -101,7 +102,7 @@ func ParseRequest(q url.Values, c *store.Client, now time.Time) (*Request, error
 	default:
 		return fail(Refuse(InvalidRequest, "response_mode is not supported"))
 	}
-	for _, check := range []func(url.Values, *store.Client, *Request, time.Time) *Error{checkKind, checkScope, checkPKCE, checkKey, checkAuthentication, checkClaims, checkHints} {
+	for _, check := range []func(url.Values, *store.Client, *Request, time.Time) *Error{checkKind, checkScope, checkPKCE, checkKey, checkResource, checkAuthentication, checkClaims, checkHints} {
 		if e := check(q, c, r, now); e != nil {
 			return fail(e)
 		}

@@ -26,6 +26,9 @@ type Client struct {
 	IDTokenAlg     string   // ES256 or RS256
 	BackchannelURI string
 	DPoP           bool                 // access tokens are always bound to a key
+	TokenFormat    string               // opaque or jwt
+	Resources      []string             // URIs that it may ask tokens for
+	Serves         []string             // URIs that it is: whose tokens it may introspect
 	Waivers        map[string]time.Time // waived rule -> until
 	CreatedAt      time.Time
 	DisabledAt     time.Time
@@ -42,14 +45,16 @@ func (c *Client) Waived(rule string, t time.Time) bool {
 }
 
 const clientColumns = `id, institution, sector, profile, name, auth_method, jwks, redirect_uris, post_logout_uris,
-	scopes, grants, id_token_alg, backchannel_uri, waivers, created_at, disabled_at, version, dpop`
+	scopes, grants, id_token_alg, backchannel_uri, waivers, created_at, disabled_at, version, dpop,
+	token_format, resources, serves`
 
 // InsertClient adds a client. A taken id is a unique violation of idp_client.
 func InsertClient(tx *db.Tx, c *Client) error {
 	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19, $20)`,
 		c.ID, string(c.Institution), c.Sector, c.Profile, c.Name, c.AuthMethod, c.JWKS, encode(c.RedirectURIs), encode(c.PostLogoutURIs),
-		strings.Join(c.Scopes, " "), strings.Join(c.Grants, " "), c.IDTokenAlg, c.BackchannelURI, encode(c.Waivers), db.Micros(c.CreatedAt), micros(c.DisabledAt), flag(c.DPoP))
+		strings.Join(c.Scopes, " "), strings.Join(c.Grants, " "), c.IDTokenAlg, c.BackchannelURI, encode(c.Waivers), db.Micros(c.CreatedAt), micros(c.DisabledAt), flag(c.DPoP),
+		c.TokenFormat, encode(list(c.Resources)), encode(list(c.Serves)))
 	return err
 }
 
@@ -117,21 +122,25 @@ func Clients(q db.Querier) ([]*Client, error) {
 
 func scanClient(scan func(...any) error) (*Client, error) {
 	var c Client
-	var institution, redirect, postLogout, scopes, grants, waivers string
+	var institution, redirect, postLogout, scopes, grants, waivers, resources, serves string
 	var created, dpop int64
 	var disabled sql.NullInt64
 	err := scan(&c.ID, &institution, &c.Sector, &c.Profile, &c.Name, &c.AuthMethod, &c.JWKS, &redirect, &postLogout,
-		&scopes, &grants, &c.IDTokenAlg, &c.BackchannelURI, &waivers, &created, &disabled, &c.Version, &dpop)
+		&scopes, &grants, &c.IDTokenAlg, &c.BackchannelURI, &waivers, &created, &disabled, &c.Version, &dpop,
+		&c.TokenFormat, &resources, &serves)
 	if err != nil {
 		return nil, notFound(err)
 	}
 	c.Institution, c.Scopes, c.Grants = identity.InstitutionID(institution), words(scopes), words(grants)
 	c.CreatedAt, c.DisabledAt, c.DPoP = db.Time(created), timeOf(disabled), dpop == 1
-	if err := errors.Join(decode(redirect, &c.RedirectURIs), decode(postLogout, &c.PostLogoutURIs), decode(waivers, &c.Waivers)); err != nil {
+	if err := errors.Join(decode(redirect, &c.RedirectURIs), decode(postLogout, &c.PostLogoutURIs), decode(waivers, &c.Waivers), decode(resources, &c.Resources), decode(serves, &c.Serves)); err != nil {
 		return nil, err
 	}
 	return &c, nil
 }
+
+// list is a list that is never null.
+func list(l []string) []string { return append([]string{}, l...) }
 
 // InsertSecret adds a secret (its HMAC) to a client; several may live at once.
 func InsertSecret(tx *db.Tx, client string, hash []byte, created, expires time.Time) error {
@@ -216,6 +225,6 @@ func PersonBySubject(q db.Querier, sector, sub string) (identity.PersonID, error
 // InsertLocal adds the client that stands for the provider's own pages, unless it is there.
 func InsertLocal(tx *db.Tx, id string, now time.Time) error {
 	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
-		VALUES ($1, '', '', 'gov-web', 'Suti', 'none', '', '[]', '[]', '', '', 'ES256', '', '{}', $2, NULL, 1, 0) ON CONFLICT (id) DO NOTHING`, id, db.Micros(now))
+		VALUES ($1, '', '', 'gov-web', 'Suti', 'none', '', '[]', '[]', '', '', 'ES256', '', '{}', $2, NULL, 1, 0, 'opaque', '[]', '[]') ON CONFLICT (id) DO NOTHING`, id, db.Micros(now))
 	return err
 }

@@ -56,7 +56,7 @@ func plant(t *testing.T, d *db.DB) *tree {
 		}
 		if err := store.InsertClient(tx, &store.Client{
 			ID: tr.client, Institution: "ins_x", Sector: "s1", Profile: "gov-web", Name: "App A", AuthMethod: "private_key_jwt", JWKS: "{}",
-			RedirectURIs: []string{"https://a.example/cb"}, PostLogoutURIs: []string{"https://a.example/cb"}, Scopes: []string{"openid"}, Grants: []string{"authorization_code"}, IDTokenAlg: "ES256",
+			RedirectURIs: []string{"https://a.example/cb"}, PostLogoutURIs: []string{"https://a.example/cb"}, Scopes: []string{"openid"}, Grants: []string{"authorization_code"}, IDTokenAlg: "ES256", TokenFormat: "opaque",
 			Waivers: map[string]time.Time{"pkce": t0.Add(time.Hour)}, BackchannelURI: "https://a.example/bc", CreatedAt: t0,
 		}); err != nil {
 			return err
