@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -245,7 +246,13 @@ func (s *server) run(ctx context.Context, getenv func(string) string) error {
 	defer cancel()
 	errs := []error{cause, s.public.Shutdown(end, s.cfg.Listen.ShutdownNotice)}
 	stopWork()
-	errs = append(errs, s.admin.shutdown(end), s.private.shutdown(end), waitFor(end, &wg), s.app.Close())
+	errs = append(errs, s.admin.shutdown(end), s.private.shutdown(end))
+	if err := waitFor(end, &wg); err != nil {
+		stacks := make([]byte, 256<<10)
+		s.log.Error("background work does not end", "stacks", string(stacks[:runtime.Stack(stacks, true)]))
+		errs = append(errs, err)
+	}
+	errs = append(errs, s.app.Close())
 	if err := errors.Join(errs...); err != nil {
 		s.log.Error("stopped", "error", err.Error())
 		return failedf("", "%w", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -521,4 +522,32 @@ func TestExponentialStaysInBounds(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Quiet waits for the deliveries under way, and says if more is due.
+func TestQuietWaitsForDeliveriesUnderWay(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *db.DB, clk *clock) {
+		begun, release := make(chan struct{}), make(chan struct{})
+		var delivered atomic.Bool
+		r := &record{answer: func(outbox.Message) error {
+			close(begun)
+			<-release
+			delivered.Store(true)
+			return nil
+		}}
+		w := worker(t, d, clk, r, nil)
+		put(t, d, outbox.Message{Topic: "t", ID: "a"})
+		if quiet, err := w.Quiet(t.Context()); err != nil || quiet {
+			t.Errorf("with a message due: got %v, %v", quiet, err)
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() { step(t, w) })
+		<-begun
+		time.AfterFunc(10*time.Millisecond, func() { close(release) })
+		if quiet, err := w.Quiet(t.Context()); err != nil || !quiet || !delivered.Load() {
+			t.Errorf("beside a delivery: got %v, %v, delivered %v", quiet, err, delivered.Load())
+		}
+		wg.Wait()
+	})
 }

@@ -65,6 +65,7 @@ type Worker struct {
 	cfg    Config
 	topics []string
 	wake   chan struct{}
+	steps  sync.RWMutex // read-held by each step under way
 }
 
 // New checks c and returns a worker.
@@ -139,6 +140,8 @@ func (w *Worker) Run(ctx context.Context) {
 // handler's failure is recorded and is not an error of Step; err reports
 // messages whose outcome could not be recorded, which will be delivered again.
 func (w *Worker) Step(ctx context.Context) (n int, err error) {
+	w.steps.RLock()
+	defer w.steps.RUnlock()
 	due, err := w.due(ctx)
 	if err != nil || !due {
 		return 0, err
@@ -154,6 +157,16 @@ func (w *Worker) Step(ctx context.Context) (n int, err error) {
 	}
 	wg.Wait()
 	return len(batch), errors.Join(errs...)
+}
+
+// Quiet waits until no step of this worker is under way and reports whether
+// nothing is due then: all that could be delivered was. For a program that runs
+// Run beside and must see the effects.
+func (w *Worker) Quiet(ctx context.Context) (bool, error) {
+	w.steps.Lock()
+	defer w.steps.Unlock()
+	due, err := w.due(ctx)
+	return !due, err
 }
 
 // dueSQL must hold of a claimed message at time $1. It appears inside and

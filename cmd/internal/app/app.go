@@ -316,8 +316,12 @@ func (a *App) Settle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if n == 0 && m == 0 && k == 0 {
-			return nil
+		if n > 0 || m > 0 || k > 0 {
+			continue
+		}
+		// What Run took up beside is awaited too.
+		if quiet, err := a.outbox.Quiet(ctx); err != nil || quiet {
+			return err
 		}
 	}
 	return errors.New("app: background work does not end")
