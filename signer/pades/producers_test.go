@@ -58,14 +58,18 @@ func TestFilesOfOtherProducers(t *testing.T) {
 }
 
 // stampDocument adds a document time-stamp to a file.
-func stampDocument(t *testing.T, b []byte, shape costest.Shape, st *stamper) []byte {
+func stampDocument(t testing.TB, b []byte, shape costest.Shape, st *stamper) []byte {
 	t.Helper()
-	w := &world{t: t, shape: shape, file: b}
+	return stampNamed(&world{t: t, shape: shape, file: b}, st, "Sello")
+}
+
+func stampNamed(w *world, st *stamper, name string) []byte {
+	t := w.t
 	n := w.next()
 	const room = 6000
 	catalog := w.swap(w.body(costest.Catalog), "] /DR", fmt.Sprintf(" %d 0 R] /DR", n))
 	out := w.update(costest.Obj{Num: costest.Catalog, Body: catalog},
-		costest.Obj{Num: n, Body: fmt.Sprintf("<</FT/Sig/T(Sello)/Type/Annot/Subtype/Widget/Rect[0 0 0 0]/F 132/V %d 0 R>>", n+1)},
+		costest.Obj{Num: n, Body: fmt.Sprintf("<</FT/Sig/T(%s)/Type/Annot/Subtype/Widget/Rect[0 0 0 0]/F 132/V %d 0 R>>", name, n+1)},
 		costest.Obj{Num: n + 1, Plain: true, Body: fmt.Sprintf("<</Type/DocTimeStamp/Filter/Adobe.PPKLite/SubFilter/ETSI.RFC3161/ByteRange [%60s]/Contents <%0*d>>>", "", 2*room, 0)})
 	at := bytes.LastIndex(out, []byte("/Contents <")) + len("/Contents ")
 	end := at + 2*room + 2
