@@ -34,6 +34,7 @@ func attackGroups(t testing.TB) map[string]map[string]attack {
 		"fonts and looks":                  fontAttacks(),
 		"tokens, algorithms, certificates": cmsAttacks(t),
 		"chains":                           chains(t),
+		"long term":                        longTerm(),
 	}
 }
 
@@ -71,8 +72,8 @@ func TestAttackTable(t *testing.T) {
 				for _, shape := range shapes {
 					t.Run(name+" "+shape.String(), func(t *testing.T) {
 						t.Parallel()
-						b := a.file(t, shape, who)
-						r, err := pades.Verify(context.Background(), bytes.NewReader(b), int64(len(b)), trust(t, now.Add(time.Hour)))
+						b, o := a.file(t, shape, who)
+						r, err := pades.Verify(context.Background(), bytes.NewReader(b), int64(len(b)), o)
 						mu.Lock()
 						defer mu.Unlock()
 						row.judge(t, a, r, err)
@@ -84,8 +85,11 @@ func TestAttackTable(t *testing.T) {
 	printTable(t, rows)
 }
 
-// file makes the file.
-func (a attack) file(t testing.TB, shape costest.Shape, who signer) []byte {
+// file makes the file, and says how it is to be verified.
+func (a attack) file(t testing.TB, shape costest.Shape, who signer) ([]byte, pades.VerifyOptions) {
+	if a.whole != nil {
+		return a.whole(t, shape)
+	}
 	o := costest.Options{Shape: shape, Form: true}
 	if a.base != nil {
 		a.base(&o)
@@ -98,7 +102,7 @@ func (a attack) file(t testing.TB, shape costest.Shape, who signer) []byte {
 	if a.who == nil {
 		wantVerdicts(t, "before", verify(t, w.file), pades.Valid)
 	}
-	return a.make(w)
+	return a.make(w), trust(t, now.Add(time.Hour))
 }
 
 func (a attack) legitimate() bool {

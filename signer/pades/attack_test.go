@@ -29,6 +29,9 @@ type attack struct {
 	base    func(*costest.Options)
 	options pades.Options
 	who     *signer // who signs it, Ana by default
+	// whole, where set, makes the file and says how it is verified; of the
+	// fields above only want, believes and shapes are used.
+	whole func(testing.TB, costest.Shape) ([]byte, pades.VerifyOptions)
 }
 
 // world is a signed file that is about to be attacked.

@@ -1,9 +1,14 @@
 package pades_test
 
 import (
+	"bytes"
+	"context"
+	"regexp"
 	"testing"
+	"time"
 
 	"oruro.gob.bo/suti/signer/internal/cos/costest"
+	"oruro.gob.bo/suti/signer/internal/evidence/evidencetest"
 	"oruro.gob.bo/suti/signer/pades"
 )
 
@@ -82,4 +87,54 @@ func chains(t testing.TB) map[string]attack {
 		m["signed by "+name+", then by P-256"] = attack{want: []pades.Verdict{ext, valid}, who: &who, make: func(w *world) []byte { return sign(w.t, w.file, beto, pades.Options{}) }}
 	}
 	return m
+}
+
+// longTerm are the chains that keep a signature provable, and attacks on them.
+func longTerm() map[string]attack {
+	const valid, ext, changed = pades.Valid, pades.ValidExtended, pades.ModifiedForbidden
+	form := func(shape costest.Shape) []byte { return costest.Sample(costest.Options{Shape: shape, Form: true}) }
+	row := func(make func(l *lab, shape costest.Shape) []byte, want ...pades.Verdict) attack {
+		return attack{want: want, whole: func(t testing.TB, shape costest.Shape) ([]byte, pades.VerifyOptions) {
+			l := newLab(t, now)
+			b := make(l, shape)
+			return b, pades.VerifyOptions{Roots: evidencetest.Pool(l.Root), TimestampRoots: evidencetest.Pool(l.TSARoot), At: l.Now().Add(time.Hour)}
+		}}
+	}
+	upTo := func(level pades.Level) func(*lab, costest.Shape) []byte {
+		return func(l *lab, shape costest.Shape) []byte { return l.sign(form(shape), l.Signer(l.t, "Ana"), level) }
+	}
+	lta := upTo(pades.LevelBLTA)
+	return map[string]attack{
+		"B-LT":  row(upTo(pades.LevelBLT), ext),
+		"B-LTA": row(lta, ext, valid),
+		"B-T, later extended": row(func(l *lab, s costest.Shape) []byte {
+			return l.extend(upTo(pades.LevelBT)(l, s), l.options(pades.LevelBLTA))
+		}, ext, valid),
+		"B-LTA, signed to B-LTA": row(func(l *lab, s costest.Shape) []byte { return l.sign(lta(l, s), l.Signer(l.t, "Beto"), pades.LevelBLTA) }, ext, ext, ext, valid),
+		"B-LTA, renewed when its authority was to expire": row(func(l *lab, s costest.Shape) []byte {
+			b := lta(l, s)
+			l.SetTime(now.AddDate(4, 0, 0))
+			l.NewTSA(l.t)
+			return l.extend(b, l.options(pades.LevelBLTA))
+		}, ext, ext, valid),
+		"B-LTA, then filled in": row(func(l *lab, s costest.Shape) []byte {
+			w := &world{t: l.t, shape: s, file: lta(l, s)}
+			return w.update(costest.Obj{Num: costest.TextA, Body: w.swap(w.body(costest.TextA), "(uno)", "(dos)")})
+		}, pades.ModifiedAllowed, pades.ModifiedAllowed),
+		"B-LTA, then content replaced": row(func(l *lab, s costest.Shape) []byte {
+			return savingAttacks()["page content replaced"].make(&world{t: l.t, shape: s, file: lta(l, s)})
+		}, changed, changed),
+		"content replaced, then extended": row(func(l *lab, s costest.Shape) []byte {
+			b := savingAttacks()["page content replaced"].make(&world{t: l.t, shape: s, file: upTo(pades.LevelBT)(l, s)})
+			x, err := pades.Extend(context.Background(), bytes.NewReader(b), int64(len(b)), l.options(pades.LevelBLTA))
+			if err != nil {
+				return b // refused
+			}
+			return append(bytes.Clone(b), x.Tail()...)
+		}, changed),
+		"B-LTA, evidence taken out": row(func(l *lab, s costest.Shape) []byte {
+			w := &world{t: l.t, shape: s, file: lta(l, s)}
+			return w.update(costest.Obj{Num: costest.Catalog, Body: regexp.MustCompile(`/DSS \d+ 0 R`).ReplaceAllString(w.body(costest.Catalog), "")})
+		}, changed, changed),
+	}
 }
