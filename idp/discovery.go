@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"oruro.gob.bo/suti/idp/internal/client"
+	"oruro.gob.bo/suti/idp/internal/jwks"
 	"oruro.gob.bo/suti/internal/identity"
 )
 
@@ -27,6 +28,7 @@ type metadata struct {
 	ACR                        []string `json:"acr_values_supported"`
 	SubjectTypes               []string `json:"subject_types_supported"`
 	IDTokenAlgs                []string `json:"id_token_signing_alg_values_supported"`
+	UserInfoAlgs               []string `json:"userinfo_signing_alg_values_supported"`
 	TokenAuth                  []string `json:"token_endpoint_auth_methods_supported"`
 	TokenAuthAlgs              []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IntrospectionAuth          []string `json:"introspection_endpoint_auth_methods_supported"`
@@ -58,7 +60,7 @@ func (p *Provider) metadata() metadata {
 		ResponseTypes: []string{"code"}, ResponseModes: []string{"query", "form_post"},
 		Grants:       []string{"authorization_code", "refresh_token", "client_credentials"},
 		ACR:          []string{identity.N0.ACR(), identity.N1.ACR(), identity.N2.ACR(), identity.N3.ACR(), identity.ACRPhishingResistant},
-		SubjectTypes: []string{"pairwise"}, IDTokenAlgs: []string{"ES256", "RS256"},
+		SubjectTypes: []string{"pairwise"}, IDTokenAlgs: jwks.Algs(), UserInfoAlgs: jwks.Algs(),
 		TokenAuth: append([]string{"none"}, auth...), TokenAuthAlgs: algs,
 		IntrospectionAuth: auth, IntrospectionAuthAlgs: algs, RevocationAuth: append([]string{"none"}, auth...), RevocationAuthAlgs: algs,
 		Claims: []string{

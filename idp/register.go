@@ -11,6 +11,7 @@ import (
 
 	"oruro.gob.bo/suti/idp/internal/client"
 	"oruro.gob.bo/suti/idp/internal/flow"
+	"oruro.gob.bo/suti/idp/internal/jwks"
 	"oruro.gob.bo/suti/idp/internal/oauth"
 	"oruro.gob.bo/suti/idp/internal/store"
 	"oruro.gob.bo/suti/internal/audit"
@@ -65,7 +66,8 @@ type Client struct {
 	PostLogoutURIs []string
 	Scopes         []string
 	Grants         []string // authorization_code and refresh_token by default
-	IDTokenAlg     string   // ES256 by default; RS256 for legacy
+	IDTokenAlg     string   // of ID, logout and JWT access tokens: ES256 by default, EdDSA, RS256 (legacy by default, never gov-fapi2)
+	UserInfoAlg    string   // signs the answers of userinfo; "" for JSON
 	BackchannelURI string
 	DPoP           bool     // access tokens are always bound to a key (RFC 9449); gov-fapi2 always
 	AccessTokens   string   // FormatOpaque by default, or FormatJWT: at+jwt (RFC 9068), which lives a minute at most
@@ -87,10 +89,16 @@ func (p *Provider) Register(ctx context.Context, actor string, in Client) (secre
 	}
 	entry, err := p.cfg.Audit.Prepare(ctx, audit.Entry{
 		Kind: "idp.client.registered", Actor: actor, Client: row.ID, Institution: string(row.Institution), Object: row.ID, Outcome: "registered",
-		Payload: map[string]any{"profile": row.Profile, "auth_method": row.AuthMethod, "redirect_uris": row.RedirectURIs, "scopes": row.Scopes, "waivers": row.Waivers},
+		Payload: map[string]any{"profile": row.Profile, "auth_method": row.AuthMethod, "redirect_uris": row.RedirectURIs, "scopes": row.Scopes, "waivers": row.Waivers,
+			"dpop": row.DPoP, "access_tokens": row.TokenFormat, "resources": row.Resources, "serves": row.Serves},
 	})
 	if err != nil {
 		return "", err
+	}
+	for _, alg := range []string{row.IDTokenAlg, row.UserInfoAlg} {
+		if err := p.keys.Have(ctx, alg); err != nil {
+			return "", err
+		}
 	}
 	hash := p.clients.HashSecret(row.ID, secret)
 	err = p.cfg.DB.Write(ctx, func(tx *db.Tx) error {
@@ -119,7 +127,7 @@ func (p *Provider) row(in Client) (*store.Client, error) {
 	now := p.cfg.Now()
 	c := &store.Client{
 		ID: in.ID, Institution: in.Institution, Sector: in.Sector, Profile: in.Profile, Name: in.Name, AuthMethod: in.AuthMethod, JWKS: in.JWKS,
-		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg,
+		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg, UserInfoAlg: in.UserInfoAlg,
 		BackchannelURI: in.BackchannelURI, DPoP: in.DPoP || in.Profile == oauth.ProfileFAPI2, Waivers: in.Waivers, CreatedAt: now,
 		TokenFormat: in.AccessTokens, Resources: in.Resources, Serves: in.Serves,
 	}
@@ -162,8 +170,8 @@ func checkNames(c *store.Client, _ time.Time) error {
 		return bad("the sector is another institution's")
 	case len(c.Sector) > 200:
 		return bad("the sector is too long")
-	case c.IDTokenAlg != "ES256" && (c.IDTokenAlg != "RS256" || c.Profile == oauth.ProfileFAPI2):
-		return bad("ID tokens are signed with ES256, or with RS256 outside gov-fapi2")
+	case !signs(c, c.IDTokenAlg) || c.UserInfoAlg != "" && !signs(c, c.UserInfoAlg):
+		return bad("what is signed is signed with ES256 or EdDSA, or with RS256 outside gov-fapi2")
 	}
 	for _, s := range c.Scopes {
 		if !scopeRE.MatchString(s) {
@@ -171,6 +179,11 @@ func checkNames(c *store.Client, _ time.Time) error {
 		}
 	}
 	return nil
+}
+
+// signs reports whether the provider signs with alg for a client.
+func signs(c *store.Client, alg string) bool {
+	return slices.Contains(jwks.Algs(), alg) && (alg != "RS256" || c.Profile != oauth.ProfileFAPI2)
 }
 
 // checkMethod binds the way of authenticating to the profile.

@@ -3,6 +3,7 @@ package idp
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -96,11 +97,28 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) error {
 	case scheme == schemeDPoP:
 		w.Header().Set("DPoP-Nonce", p.nonce())
 	}
+	c, err := p.clientByID(r, a.Client)
+	if errors.Is(err, store.ErrNotFound) { // disabled this instant
+		return p.challenge(w, r, scheme, oauth.Refuse(oauth.InvalidToken, "the token is unknown, expired or revoked"))
+	} else if err != nil {
+		return err
+	}
 	claims, err := p.claims(r.Context(), a, g)
 	if err != nil {
 		return err
 	}
-	return reply(w, http.StatusOK, claims)
+	if c.UserInfoAlg == "" {
+		return reply(w, http.StatusOK, claims)
+	}
+	// OpenID Connect Core 1.0 §5.3.2. The typ keeps it from passing for an ID token (RFC 8725 §3.11).
+	claims["iss"], claims["aud"] = p.cfg.Issuer, c.ID
+	token, err := p.keys.Sign(r.Context(), c.UserInfoAlg, "userinfo+jwt", claims)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/jwt")
+	_, err = io.WriteString(w, token)
+	return err
 }
 
 // claims returns what the token's scopes open of the person's profile.

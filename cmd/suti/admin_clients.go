@@ -38,6 +38,7 @@ type clientView struct {
 	AccessTokens   string               `json:"access_token_format,omitempty"`
 	Resources      []string             `json:"resources,omitempty"`
 	Serves         []string             `json:"serves,omitempty"`
+	UserInfoAlg    string               `json:"userinfo_signed_response_alg,omitempty"`
 	JWKS           json.RawMessage      `json:"jwks,omitempty"`
 	Waivers        map[string]time.Time `json:"waivers,omitempty"`
 
@@ -104,7 +105,7 @@ func (s *server) adminClients(mux *http.ServeMux) {
 func clientOf(r idp.Registered) clientView {
 	v := clientView{
 		ID: r.ID, Name: r.Name, Institution: string(r.Institution), Sector: r.Sector, Profile: r.Profile, AuthMethod: r.AuthMethod, RedirectURIs: r.RedirectURIs,
-		PostLogoutURIs: r.PostLogoutURIs, BackchannelURI: r.BackchannelURI, Scopes: r.Scopes, Grants: r.Grants, IDTokenAlg: r.IDTokenAlg, JWKS: json.RawMessage(r.JWKS),
+		PostLogoutURIs: r.PostLogoutURIs, BackchannelURI: r.BackchannelURI, Scopes: r.Scopes, Grants: r.Grants, IDTokenAlg: r.IDTokenAlg, UserInfoAlg: r.UserInfoAlg, JWKS: json.RawMessage(r.JWKS),
 		DPoP: r.DPoP, AccessTokens: r.AccessTokens, Resources: r.Resources, Serves: r.Serves, Waivers: r.Waivers, Created: r.Created, Disabled: r.Disabled, Version: r.Version,
 	}
 	for _, x := range r.Secrets {
@@ -129,7 +130,7 @@ func (s *server) addClient(ctx context.Context, in clientView) (clientView, erro
 	}
 	secret, err := s.app.IDP.Register(ctx, operator(ctx), idp.Client{
 		ID: in.ID, Institution: ins.ID, Sector: in.Sector, Profile: in.Profile, Name: in.Name, AuthMethod: in.AuthMethod, JWKS: string(in.JWKS),
-		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg,
+		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg, UserInfoAlg: in.UserInfoAlg,
 		BackchannelURI: in.BackchannelURI, DPoP: in.DPoP, AccessTokens: in.AccessTokens, Resources: in.Resources, Serves: in.Serves, Waivers: in.Waivers,
 	})
 	if err != nil {

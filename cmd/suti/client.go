@@ -139,7 +139,8 @@ func (c *cli) newClientAddCommand() *cobra.Command {
 	fl.StringVar(&f.in.BackchannelURI, "backchannel-logout-uri", "", "where the end of a session is told; its host also needs backchannel.hosts if it is not public")
 	fl.StringArrayVar(&f.in.Scopes, "scope", []string{"openid", "profile"}, "what it may ask for; repeated")
 	fl.StringArrayVar(&f.in.Grants, "grant", nil, "authorization_code, refresh_token, client_credentials; the first two by default; repeated")
-	fl.StringVar(&f.in.IDTokenAlg, "id-token-alg", "", "ES256, or RS256 outside gov-fapi2")
+	fl.StringVar(&f.in.IDTokenAlg, "id-token-alg", "", "signs its ID and JWT access tokens: ES256, EdDSA, or RS256 outside gov-fapi2")
+	fl.StringVar(&f.in.UserInfoAlg, "userinfo-alg", "", "signs the answers of userinfo, which are JSON without: as --id-token-alg")
 	fl.BoolVar(&f.in.DPoP, "dpop", false, "bind its access tokens to keys that it proves (DPoP), always; gov-fapi2 clients do anyway")
 	fl.StringVar(&f.in.AccessTokens, "access-tokens", "", "opaque, which is the default, or jwt (RFC 9068) for interfaces that judge them by themselves; either lives a minute")
 	fl.StringArrayVar(&f.in.Resources, "resource", nil, "address for which it may ask access tokens (RFC 8707); repeated")
@@ -175,7 +176,7 @@ func (c *cli) tellClient(ctx context.Context, f adminFlags, path string, in any)
 	rows := [][]string{
 		{"client_id", v.ID}, {"name", v.Name}, {"state", state}, {"institution", v.Institution}, {"profile", v.Profile}, {"authenticates by", v.AuthMethod},
 		{"redirect URIs", strings.Join(v.RedirectURIs, " ")}, {"post-logout URIs", strings.Join(v.PostLogoutURIs, " ")}, {"back-channel URI", v.BackchannelURI},
-		{"scopes", strings.Join(v.Scopes, " ")}, {"grants", strings.Join(v.Grants, " ")}, {"ID tokens", v.IDTokenAlg}, {"keys", keyIDs(v.JWKS)}, {"DPoP", whether(v.DPoP, "always")},
+		{"scopes", strings.Join(v.Scopes, " ")}, {"grants", strings.Join(v.Grants, " ")}, {"ID tokens", v.IDTokenAlg}, {"userinfo", v.UserInfoAlg}, {"keys", keyIDs(v.JWKS)}, {"DPoP", whether(v.DPoP, "always")},
 		{"access tokens", v.AccessTokens}, {"may ask for", strings.Join(v.Resources, " ")}, {"serves", strings.Join(v.Serves, " ")},
 		{"registered", dateTime(v.Created)}, {"version", fmt.Sprint(v.Version)},
 	}

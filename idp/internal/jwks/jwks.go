@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -79,21 +80,49 @@ func (k *Keys) Ensure(ctx context.Context) error {
 		return err
 	}
 	for _, alg := range []keystore.Alg{keystore.ES256, keystore.RS256} {
-		if slices.ContainsFunc(active, func(i keystore.Info) bool { return i.Alg == alg }) {
-			continue
-		}
-		p, err := k.cfg.Keys.Generate(keystore.Spec{Purpose: Purpose, Alg: alg, Activate: true})
-		if err != nil {
-			return fmt.Errorf("generate %s key: %w", alg, err)
-		}
-		if err := k.cfg.DB.Write(ctx, func(tx *db.Tx) error { return k.cfg.Keys.Put(tx, p) }); err != nil {
-			return fmt.Errorf("store %s key: %w", alg, err)
+		if err := k.ensure(ctx, active, alg); err != nil {
+			return err
 		}
 	}
-	k.mu.Lock()
-	k.readAt = time.Time{}
-	k.mu.Unlock()
 	return nil
+}
+
+// Algs are the algorithms with which tokens can be signed.
+func Algs() []string { return []string{"ES256", "EdDSA", "RS256"} }
+
+// Have makes an active key of alg, one of [Algs], unless there is one: keys of
+// algorithms that no client asked for do not exist. "" is none.
+func (k *Keys) Have(ctx context.Context, alg string) error {
+	if alg == "" {
+		return nil
+	}
+	active, err := k.cfg.Keys.Active(ctx, Purpose)
+	if err != nil {
+		return err
+	}
+	return k.ensure(ctx, active, keystore.Alg(alg))
+}
+
+func (k *Keys) ensure(ctx context.Context, active []keystore.Info, alg keystore.Alg) error {
+	if slices.ContainsFunc(active, func(i keystore.Info) bool { return i.Alg == alg }) {
+		return nil
+	}
+	p, err := k.cfg.Keys.Generate(keystore.Spec{Purpose: Purpose, Alg: alg, Activate: true})
+	if err != nil {
+		return fmt.Errorf("generate %s key: %w", alg, err)
+	}
+	if err := k.cfg.DB.Write(ctx, func(tx *db.Tx) error { return k.cfg.Keys.Put(tx, p) }); err != nil {
+		return fmt.Errorf("store %s key: %w", alg, err)
+	}
+	k.forget()
+	return nil
+}
+
+// forget has the list read again at its next use.
+func (k *Keys) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.readAt = time.Time{}
 }
 
 // keys returns the published keys, the newest first.
@@ -145,19 +174,15 @@ func (k *Keys) SignIDToken(ctx context.Context, alg string, claims map[string]an
 
 // Sign makes a compact JWS with the given typ.
 func (k *Keys) Sign(ctx context.Context, alg, typ string, claims map[string]any) (string, error) {
-	list, err := k.keys(ctx)
+	key, err := k.active(ctx, alg)
 	if err != nil {
 		return "", err
 	}
-	at := slices.IndexFunc(list, func(p published) bool { return p.alg == alg && p.State == keystore.Active })
-	if at < 0 {
-		return "", fmt.Errorf("idp: no active %s key", alg)
-	}
-	signer, err := k.cfg.Keys.Signer(ctx, list[at].ID, Purpose)
+	signer, err := k.cfg.Keys.Signer(ctx, key.ID, Purpose)
 	if err != nil {
 		return "", err
 	}
-	head, err := json.Marshal(map[string]string{"alg": alg, "kid": list[at].kid, "typ": typ})
+	head, err := json.Marshal(map[string]string{"alg": alg, "kid": key.kid, "typ": typ})
 	if err != nil {
 		return "", err
 	}
@@ -167,8 +192,12 @@ func (k *Keys) Sign(ctx context.Context, alg, typ string, claims map[string]any)
 	}
 	enc := base64.RawURLEncoding
 	signed := enc.EncodeToString(head) + "." + enc.EncodeToString(body)
-	digest := sha256.Sum256([]byte(signed))
-	sig, err := signer.Sign(rand.Reader, digest[:], crypto.SHA256)
+	sum := sha256.Sum256([]byte(signed))
+	message, hash := sum[:], crypto.SHA256
+	if alg == "EdDSA" { // signs messages (RFC 8037 §3.1)
+		message, hash = []byte(signed), crypto.Hash(0)
+	}
+	sig, err := signer.Sign(rand.Reader, message, hash)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
@@ -178,6 +207,21 @@ func (k *Keys) Sign(ctx context.Context, alg, typ string, claims map[string]any)
 		}
 	}
 	return signed + "." + enc.EncodeToString(sig), nil
+}
+
+// active returns the newest active key of an algorithm; another node may have made it just now.
+func (k *Keys) active(ctx context.Context, alg string) (*published, error) {
+	for range 2 {
+		list, err := k.keys(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if at := slices.IndexFunc(list, func(p published) bool { return p.alg == alg && p.State == keystore.Active }); at >= 0 {
+			return &list[at], nil
+		}
+		k.forget()
+	}
+	return nil, fmt.Errorf("idp: no active %s key", alg)
 }
 
 // fixedLength turns a DER ECDSA signature into R||S (RFC 7518 §3.4).
@@ -199,7 +243,7 @@ func (k *Keys) Verify(ctx context.Context, token string, types ...string) ([]byt
 	if len(token) > maxTokenBytes || strings.Count(token, ".") != 2 {
 		return nil, ErrToken
 	}
-	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.RS256})
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA, jose.RS256})
 	if err != nil || len(jws.Signatures) != 1 {
 		return nil, ErrToken
 	}
@@ -229,6 +273,8 @@ func fits(pub crypto.PublicKey, alg string) bool {
 	switch p := pub.(type) {
 	case *ecdsa.PublicKey:
 		return alg == "ES256" && p.Curve == elliptic.P256()
+	case ed25519.PublicKey:
+		return alg == "EdDSA"
 	case *rsa.PublicKey:
 		return alg == "RS256"
 	}

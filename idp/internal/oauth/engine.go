@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -289,8 +290,13 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// atHash is at_hash for tokens signed with SHA-256 (OpenID Connect Core 1.0 §3.1.3.6).
-func atHash(accessToken string) string {
+// atHash is at_hash in a token signed with alg (OpenID Connect Core 1.0
+// §3.1.3.6): half of the hash that the signature uses, which for Ed25519 is SHA-512.
+func atHash(alg, accessToken string) string {
+	if alg == "EdDSA" {
+		sum := sha512.Sum512([]byte(accessToken))
+		return base64.RawURLEncoding.EncodeToString(sum[:32])
+	}
 	sum := sha256.Sum256([]byte(accessToken))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }

@@ -24,6 +24,7 @@ type session struct {
 	client  *store.Client
 	grant   *store.Grant
 	request *Request
+	token   string // access token that was made
 }
 
 // Clone returns the session itself: one request uses it, and nothing is stored.
@@ -142,11 +143,14 @@ type tokens struct {
 func (tokens) AccessTokenSignature(context.Context, string) string { return "" }
 
 // GenerateAccessToken implements fosite's strategy.
-func (t tokens) GenerateAccessToken(ctx context.Context, _ fosite.Requester) (value, signature string, err error) {
+func (t tokens) GenerateAccessToken(ctx context.Context, r fosite.Requester) (value, signature string, err error) {
 	if t.rec.engine == nil {
 		return "", "", errors.New("idp: no token is made here")
 	}
 	value, t.rec.access, err = t.rec.engine.access(ctx, t.rec.issue)
+	if s, ok := r.GetSession().(*session); ok {
+		s.token = value
+	}
 	return value, "-", err
 }
 
@@ -174,10 +178,10 @@ type idTokens struct{ e *Engine }
 // GenerateIDToken implements fosite's strategy.
 func (g *idTokens) GenerateIDToken(ctx context.Context, _ time.Duration, req fosite.Requester) (string, error) {
 	s, ok := req.GetSession().(*session)
-	if !ok || s.grant == nil {
-		return "", errors.New("idp: session without a grant")
+	if !ok || s.grant == nil || s.token == "" {
+		return "", errors.New("idp: session without a grant or a token")
 	}
-	return g.e.signIDToken(ctx, s.client, s.grant, s.request, s.IDTokenClaims().AccessTokenHash)
+	return g.e.signIDToken(ctx, s.client, s.grant, s.request, atHash(s.client.IDTokenAlg, s.token))
 }
 
 // signIDToken writes the claims of OpenID Connect Core 1.0 §2.

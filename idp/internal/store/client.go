@@ -23,7 +23,8 @@ type Client struct {
 	PostLogoutURIs []string
 	Scopes         []string
 	Grants         []string // grant types
-	IDTokenAlg     string   // ES256 or RS256
+	IDTokenAlg     string   // ES256, EdDSA or RS256
+	UserInfoAlg    string   // algorithm of signed answers of userinfo, "" for JSON
 	BackchannelURI string
 	DPoP           bool                 // access tokens are always bound to a key
 	TokenFormat    string               // opaque or jwt
@@ -46,15 +47,15 @@ func (c *Client) Waived(rule string, t time.Time) bool {
 
 const clientColumns = `id, institution, sector, profile, name, auth_method, jwks, redirect_uris, post_logout_uris,
 	scopes, grants, id_token_alg, backchannel_uri, waivers, created_at, disabled_at, version, dpop,
-	token_format, resources, serves`
+	token_format, resources, serves, signing_alg, userinfo_alg`
 
 // InsertClient adds a client. A taken id is a unique violation of idp_client.
 func InsertClient(tx *db.Tx, c *Client) error {
 	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19, $20)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19, $20, $21, $22)`,
 		c.ID, string(c.Institution), c.Sector, c.Profile, c.Name, c.AuthMethod, c.JWKS, encode(c.RedirectURIs), encode(c.PostLogoutURIs),
-		strings.Join(c.Scopes, " "), strings.Join(c.Grants, " "), c.IDTokenAlg, c.BackchannelURI, encode(c.Waivers), db.Micros(c.CreatedAt), micros(c.DisabledAt), flag(c.DPoP),
-		c.TokenFormat, encode(list(c.Resources)), encode(list(c.Serves)))
+		strings.Join(c.Scopes, " "), strings.Join(c.Grants, " "), oldAlg(c.IDTokenAlg), c.BackchannelURI, encode(c.Waivers), db.Micros(c.CreatedAt), micros(c.DisabledAt), flag(c.DPoP),
+		c.TokenFormat, encode(list(c.Resources)), encode(list(c.Serves)), c.IDTokenAlg, c.UserInfoAlg)
 	return err
 }
 
@@ -98,7 +99,7 @@ func ClientByID(q db.Querier, id string) (*Client, error) {
 
 // IDTokenAlg returns the algorithm of a client's tokens, also of a disabled one.
 func IDTokenAlg(q db.Querier, id string) (alg string, err error) {
-	err = q.QueryRow(`SELECT id_token_alg FROM idp_client WHERE id = $1`, id).Scan(&alg)
+	err = q.QueryRow(`SELECT CASE WHEN signing_alg <> '' THEN signing_alg ELSE id_token_alg END FROM idp_client WHERE id = $1`, id).Scan(&alg)
 	return alg, notFound(err)
 }
 
@@ -122,21 +123,32 @@ func Clients(q db.Querier) ([]*Client, error) {
 
 func scanClient(scan func(...any) error) (*Client, error) {
 	var c Client
-	var institution, redirect, postLogout, scopes, grants, waivers, resources, serves string
+	var institution, redirect, postLogout, scopes, grants, waivers, resources, serves, alg string
 	var created, dpop int64
 	var disabled sql.NullInt64
 	err := scan(&c.ID, &institution, &c.Sector, &c.Profile, &c.Name, &c.AuthMethod, &c.JWKS, &redirect, &postLogout,
 		&scopes, &grants, &c.IDTokenAlg, &c.BackchannelURI, &waivers, &created, &disabled, &c.Version, &dpop,
-		&c.TokenFormat, &resources, &serves)
+		&c.TokenFormat, &resources, &serves, &alg, &c.UserInfoAlg)
 	if err != nil {
 		return nil, notFound(err)
 	}
 	c.Institution, c.Scopes, c.Grants = identity.InstitutionID(institution), words(scopes), words(grants)
+	if alg != "" {
+		c.IDTokenAlg = alg
+	}
 	c.CreatedAt, c.DisabledAt, c.DPoP = db.Time(created), timeOf(disabled), dpop == 1
 	if err := errors.Join(decode(redirect, &c.RedirectURIs), decode(postLogout, &c.PostLogoutURIs), decode(waivers, &c.Waivers), decode(resources, &c.Resources), decode(serves, &c.Serves)); err != nil {
 		return nil, err
 	}
 	return &c, nil
+}
+
+// oldAlg is what the column says to older servers.
+func oldAlg(alg string) string {
+	if alg == "RS256" {
+		return alg
+	}
+	return "ES256"
 }
 
 // list is a list that is never null.
@@ -225,6 +237,6 @@ func PersonBySubject(q db.Querier, sector, sub string) (identity.PersonID, error
 // InsertLocal adds the client that stands for the provider's own pages, unless it is there.
 func InsertLocal(tx *db.Tx, id string, now time.Time) error {
 	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
-		VALUES ($1, '', '', 'gov-web', 'Suti', 'none', '', '[]', '[]', '', '', 'ES256', '', '{}', $2, NULL, 1, 0, 'opaque', '[]', '[]') ON CONFLICT (id) DO NOTHING`, id, db.Micros(now))
+		VALUES ($1, '', '', 'gov-web', 'Suti', 'none', '', '[]', '[]', '', '', 'ES256', '', '{}', $2, NULL, 1, 0, 'opaque', '[]', '[]', '', '') ON CONFLICT (id) DO NOTHING`, id, db.Micros(now))
 	return err
 }
