@@ -215,7 +215,7 @@ func structureAttacks() map[string]attack {
 		"another identifier": {want: extended, make: func(w *world) []byte {
 			return costest.Append(w.file, w.shape, nil, strings.Replace(costest.TrailerEntries(w.file), "<0011", "<FF11", 1))
 		}},
-		"encryption declared": {refused: pades.CodeEncrypted, make: func(w *world) []byte {
+		"encryption declared": {refused: pades.CodeAmbiguous, make: func(w *world) []byte {
 			return costest.Append(w.file, w.shape, nil, costest.TrailerEntries(w.file)+"/Encrypt<</Filter/Standard>>")
 		}},
 		"object of another generation": {want: forbidden, make: func(w *world) []byte {

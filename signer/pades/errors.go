@@ -18,6 +18,8 @@ const (
 	CodeAmbiguous   Code = "ambiguous"    // two readers may see two documents
 	CodeLimit       Code = "limit"        // larger or more complex than allowed
 	CodeEncrypted   Code = "encrypted"    // needs a password or key
+	CodePassword    Code = "password"     // the password given does not open it
+	CodePermissions Code = "permissions"  // the file's permissions forbid it
 	CodeUnsupported Code = "unsupported"  // a rare feature that is not read
 	CodeXFA         Code = "xfa"          // the form is XFA, the PDF only its shell
 	CodeCertified   Code = "certified"    // an earlier signature forbids this one
@@ -61,6 +63,8 @@ func refusal(err error) error {
 		return nil
 	case errors.As(err, &done):
 		return err
+	case errors.As(err, &c) && c.Code == cos.CodePassword:
+		return &RefusedError{Code: CodePassword, Detail: c.Error(), Err: err}
 	case errors.As(err, &c):
 		return &RefusedError{Code: classCode(c.Class), Detail: c.Error(), Err: err}
 	case errors.As(err, &form), errors.Is(err, incr.ErrStream):

@@ -41,6 +41,8 @@ type ExtendOptions struct {
 	Token int
 	// Now is the clock.
 	Now func() time.Time
+	// Password opens an encrypted file.
+	Password string
 	// Limits bounds what is read; the zero value means the defaults.
 	Limits Limits
 }
@@ -127,7 +129,7 @@ func Extend(ctx context.Context, base io.ReaderAt, size int64, o ExtendOptions) 
 func examine(ctx context.Context, base io.ReaderAt, size int64, o *ExtendOptions) (*verifier, error) {
 	extra := slices.Clone(o.Intermediates)
 	for try := 0; ; try++ {
-		v := newVerifier(VerifyOptions{Roots: o.Roots, TimestampRoots: o.TimestampRoots, Intermediates: extra, At: o.Now(), Limits: o.Limits})
+		v := newVerifier(VerifyOptions{Roots: o.Roots, TimestampRoots: o.TimestampRoots, Intermediates: extra, At: o.Now(), Password: o.Password, Limits: o.Limits})
 		v.wantState = true
 		if err := v.run(ctx, base, size); err != nil {
 			return nil, err

@@ -59,7 +59,11 @@ func (j *joined) ReadAt(p []byte, off int64) (int, error) {
 func (e *extender) size() int64 { return e.baseSize + int64(len(e.tail)) }
 
 func (e *extender) open() (*cos.File, error) {
-	return openFile(&joined{e.base, e.baseSize, e.tail}, e.size(), e.o.Limits)
+	f, err := openFile(&joined{e.base, e.baseSize, e.tail}, e.size(), e.o.Password, e.o.Limits)
+	if err != nil {
+		return nil, err
+	}
+	return f, mayUseField(f, true)
 }
 
 func (e *extender) grow(more []byte) {

@@ -115,6 +115,9 @@ type Options struct {
 	Preflight *PreflightReport
 	// Extend is needed by [Sign] above LevelBT; its Level is not used.
 	Extend *ExtendOptions
+	// Password opens an encrypted file: the owner's, or a user's, whose rights
+	// are then as the file says. It is not stored in the session.
+	Password string
 	// Limits bounds what is read; the zero value means the defaults.
 	Limits Limits
 }

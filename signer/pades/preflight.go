@@ -25,6 +25,8 @@ type PreflightReport struct {
 	Pages     int    `json:"pages"`
 	Objects   int    `json:"objects"`
 	Revisions int    `json:"revisions"`
+	// Encryption is nil for a file that is not encrypted.
+	Encryption *Encryption `json:"encryption,omitempty"`
 	// Fields are the signature fields.
 	Fields []PreflightField `json:"fields"`
 	// Certified is the permission that an earlier signature leaves, 0 if none does.
@@ -69,9 +71,17 @@ const (
 // [*RefusedError] if the file cannot be signed at all, together with what of
 // the report was found until then; options such as the field may still make
 // [Prepare] refuse.
+//
+// An encrypted file must open with the empty password; see [PreflightPassword].
 func Preflight(ctx context.Context, base io.ReaderAt, size int64, lim Limits) (*PreflightReport, error) {
+	return PreflightPassword(ctx, base, size, "", lim)
+}
+
+// PreflightPassword is [Preflight] for files that may be encrypted, with the
+// password of a user or the owner.
+func PreflightPassword(ctx context.Context, base io.ReaderAt, size int64, password string, lim Limits) (*PreflightReport, error) {
 	rep := &PreflightReport{Size: size, Fields: []PreflightField{}, Findings: []Finding{}}
-	f, err := openFile(base, size, lim)
+	f, err := openFile(base, size, password, lim)
 	if err != nil {
 		return rep, err
 	}
@@ -81,6 +91,7 @@ func Preflight(ctx context.Context, base io.ReaderAt, size int64, lim Limits) (*
 	}
 	rep.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	rep.Version = f.HeaderVersion()
+	rep.Encryption = encryptionOf(f)
 	rep.Kind = "table"
 	if f.NewestIsStream() {
 		rep.Kind = "stream"
@@ -90,9 +101,10 @@ func Preflight(ctx context.Context, base io.ReaderAt, size int64, lim Limits) (*
 	return rep, refusal(rep.inspect(ctx, f))
 }
 
-// openFile opens a file and checks what signing and verifying both need.
-func openFile(base io.ReaderAt, size int64, lim cos.Limits) (*cos.File, error) {
-	f, err := cos.Open(base, size, lim)
+// openFile opens a file with a password and checks what signing and verifying
+// both need.
+func openFile(base io.ReaderAt, size int64, password string, lim cos.Limits) (*cos.File, error) {
+	f, err := cos.OpenPassword(base, size, password, lim)
 	if err != nil {
 		return nil, refusal(err)
 	}
@@ -163,6 +175,9 @@ func (rep *PreflightReport) inspect(ctx context.Context, f *cos.File) error {
 	rep.Objects, rep.Findings, rep.Dangling = v.objects, v.findings(), v.dangling
 	if rep.Certified == NoChanges {
 		return refuse(CodeCertified, "an earlier signature allows no changes")
+	}
+	if err := mayUseField(f, !slices.ContainsFunc(rep.Fields, func(p PreflightField) bool { return !p.Signed && !p.Locked })); err != nil {
+		return err
 	}
 	return checkXFA(f)
 }

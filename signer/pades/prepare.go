@@ -31,7 +31,7 @@ func Prepare(ctx context.Context, base io.ReaderAt, size int64, o Options) (*Ses
 	if err != nil {
 		return nil, err
 	}
-	f, err := openFile(base, size, o.Limits)
+	f, err := openFile(base, size, o.Password, o.Limits)
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +113,9 @@ func (p *preparation) build() error {
 	if err := p.checkCertify(); err != nil {
 		return err
 	}
+	if err := mayUseField(p.f, p.Field == "" || p.names[p.Field] == 0); err != nil {
+		return err
+	}
 	if p.sig, err = p.u.Alloc(); err != nil {
 		return err
 	}
@@ -130,6 +133,9 @@ func (p *preparation) build() error {
 func (p *preparation) checkCertify() error {
 	if p.Certify == Uncertified {
 		return nil
+	}
+	if err := mayCertify(p.f); err != nil {
+		return err
 	}
 	for _, s := range p.sigs {
 		if s.dict != nil {

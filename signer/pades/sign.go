@@ -83,7 +83,7 @@ func checkExtend(o *Options, ts Timestamper) error {
 		x.Timestamper = ts
 	}
 	if x.Limits == (Limits{}) {
-		x.Limits = o.Limits
+		x.Limits, x.Password = o.Limits, o.Password
 	}
 	o.Extend = &x
 	return x.check()

@@ -199,7 +199,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"junk before the header":    {append([]byte("x"), plain...), pades.Options{}, pades.CodeHeader},
 		"junk behind the end":       {append(bytes.Clone(plain), 'x'), pades.Options{}, pades.CodeDamaged},
-		"encrypted":                 {costest.File{Objs: []costest.Obj{{Num: 1, Body: "<<>>"}}, Trailer: "/Root 1 0 R/Encrypt 2 0 R"}.Bytes(), pades.Options{}, pades.CodeEncrypted},
+		"encrypted":                 {costest.File{Objs: []costest.Obj{{Num: 1, Body: "<<>>"}}, Trailer: "/Root 1 0 R/Encrypt<</Filter/Adobe.PubSec>>"}.Bytes(), pades.Options{}, pades.CodeEncrypted},
 		"certified, no changes":     {sign(t, plain, who, pades.Options{Certify: pades.NoChanges}), pades.Options{}, pades.CodeCertified},
 		"certified, new visible":    {sign(t, plain, who, pades.Options{Certify: pades.FormsAndSigning}), visible, pades.CodeCertified},
 		"certify a signed one":      {sign(t, plain, who, pades.Options{}), pades.Options{Certify: pades.FormsAndSigning}, pades.CodeCertified},

@@ -28,6 +28,9 @@ type VerifyOptions struct {
 	// file. If nil and the file holds none, it is not checked, and the report
 	// says so.
 	Revocation Revocation
+	// Password opens an encrypted file. Without it, those that open with the
+	// empty password are verified.
+	Password string
 	// Limits bounds what is read; the zero value means the defaults.
 	Limits Limits
 }
@@ -97,7 +100,7 @@ func newVerifier(o VerifyOptions) *verifier {
 
 func (v *verifier) run(ctx context.Context, base io.ReaderAt, size int64) error {
 	var err error
-	if v.f, err = openFile(base, size, v.o.Limits); err != nil {
+	if v.f, err = openFile(base, size, v.o.Password, v.o.Limits); err != nil {
 		return err
 	}
 	v.report = &Report{Size: size, At: v.o.At, Signatures: []SignatureReport{}, Changes: []Change{}, Warnings: []Warning{}}

@@ -15,7 +15,7 @@ var (
 	ErrAmbiguous = errors.New("cos: ambiguous file")
 	// ErrLimit: the file exceeds one of the [Limits].
 	ErrLimit = errors.New("cos: limit exceeded")
-	// ErrEncrypted: the file is encrypted.
+	// ErrEncrypted: the file is encrypted and does not open.
 	ErrEncrypted = errors.New("cos: encrypted file")
 	// ErrUnsupported: the file uses a rare feature that this package does not read.
 	ErrUnsupported = errors.New("cos: unsupported feature")
@@ -38,6 +38,7 @@ const (
 	CodePages     Code = "pages"
 	CodeRevision  Code = "revision"
 	CodeEncrypt   Code = "encrypt"
+	CodePassword  Code = "password" // the password given is wrong
 	CodeSize      Code = "size"
 )
 

@@ -23,6 +23,7 @@ type File struct {
 	objstms  map[uint32]*objectStream
 	objOrder []uint32 // keys of objstms, oldest first
 	loading  bool     // an object stream is being read
+	crypt    *Crypt   // nil: not encrypted, or not opened yet
 	cache    *cache   // shared by the revisions of a file
 	revs     []Revision
 	revsErr  error
@@ -31,8 +32,15 @@ type File struct {
 
 // Open reads the header and the cross-reference sections of a file of size
 // bytes. It returns an [*Error] if the file cannot be read in exactly one way,
-// or an error of r.
+// or an error of r. An encrypted file is opened with the empty password.
 func Open(r io.ReaderAt, size int64, lim Limits) (*File, error) {
+	return OpenPassword(r, size, "", lim)
+}
+
+// OpenPassword is [Open] with a password, in UTF-8, of the owner or of a user.
+// For files that are not encrypted it is not looked at. Passwords are used as
+// given: callers that let people type them should normalize them (SASLprep).
+func OpenPassword(r io.ReaderAt, size int64, password string, lim Limits) (*File, error) {
 	f := &File{r: r, size: size, lim: lim.withDefaults(), inflated: new(int64), objstms: map[uint32]*objectStream{}, cache: newCache()}
 	if size > f.lim.FileSize {
 		return nil, refuse(ErrLimit, CodeSize, -1, "file of %d bytes, limit %d", size, f.lim.FileSize)
@@ -48,10 +56,8 @@ func Open(r io.ReaderAt, size int64, lim Limits) (*File, error) {
 		return nil, err
 	}
 	f.startRef = f.sections[0].sought
-	for _, s := range f.sections {
-		if !s.trailer.Value.Get("Encrypt").IsNull() {
-			return nil, refuse(ErrEncrypted, CodeEncrypt, s.offset, "trailer has /Encrypt")
-		}
+	if err := f.openCrypt(password); err != nil {
+		return nil, err
 	}
 	if _, ok := f.Trailer().Get("Root").Ref(); !ok {
 		return nil, damaged(CodeTrailer, f.sections[0].offset, "no /Root reference")

@@ -13,7 +13,8 @@ func (f *File) Decode(o *Object) ([]byte, error) {
 	return f.decode(o, f.lim.Inflate)
 }
 
-// StreamReader returns the data of a stream as it is stored.
+// StreamReader returns the data of a stream as it is stored, encrypted where
+// the file is.
 func (f *File) StreamReader(o *Object) *io.SectionReader {
 	return io.NewSectionReader(f.r, o.Stream.Offset, o.Stream.Length)
 }
@@ -22,7 +23,7 @@ func (f *File) decode(o *Object, limit int64) ([]byte, error) {
 	if o.Stream == nil {
 		return nil, damaged(CodeStream, o.Offset, "object is no stream")
 	}
-	filter, parms, err := f.soleFilter(o)
+	fl, err := f.soleFilter(o)
 	if err != nil {
 		return nil, err
 	}
@@ -30,47 +31,89 @@ func (f *File) decode(o *Object, limit int64) ([]byte, error) {
 	if o.Stream.Length > limit {
 		return nil, refuse(ErrLimit, CodeStream, o.Stream.Offset, "stream of %d bytes, limit %d", o.Stream.Length, limit)
 	}
-	switch filter {
-	case "":
+	switch {
+	case fl.name != "" && fl.name != "FlateDecode":
+		return nil, refuse(ErrUnsupported, CodeFilter, o.Stream.Offset, "filter of a structural stream")
+	case fl.name == "" || fl.cipher != identity:
 		data := make([]byte, o.Stream.Length)
 		if err := readFull(f.r, data, o.Stream.Offset); err != nil {
 			return nil, err
 		}
-		return data, f.spend(int64(len(data)), o)
-	case "FlateDecode":
-		data, err := f.inflate(o, limit)
-		if err != nil {
+		if err := f.spend(int64(len(data)), o); err != nil {
 			return nil, err
 		}
-		return unpredict(data, parms, o)
+		if fl.cipher != identity {
+			var ok bool
+			if data, ok = decrypt(fl.cipher, f.crypt.objectKey(o.Ref, fl.cipher), data); !ok {
+				return nil, damaged(CodeEncrypt, o.Stream.Offset, "stream that does not decrypt")
+			}
+		}
+		if fl.name == "" {
+			return data, nil
+		}
+		return f.inflate(o, bytes.NewReader(data), limit, fl.parms)
 	default:
-		return nil, refuse(ErrUnsupported, CodeFilter, o.Stream.Offset, "filter of a structural stream")
+		return f.inflate(o, f.StreamReader(o), limit, fl.parms)
 	}
 }
 
-// soleFilter returns the name of the one filter of a stream and its parameters.
-func (f *File) soleFilter(o *Object) (string, Value, error) {
-	v, parms := o.Value.Get("Filter"), o.Value.Get("DecodeParms")
-	if v.Kind() == Array {
-		switch v.Len() {
-		case 0:
-			return "", Value{}, nil
-		case 1:
-			v = v.Elem(0)
-			if parms.Kind() == Array && parms.Len() == 1 {
-				parms = parms.Elem(0)
-			}
-		default:
-			return "", Value{}, refuse(ErrUnsupported, CodeFilter, o.Offset, "more than one filter")
+// filter is how the data of a stream are to be decoded.
+type filter struct {
+	name   string // "" for none
+	parms  Value
+	cipher cipherKind
+}
+
+// soleFilter returns the one filter of a stream and its parameters, with the
+// cipher before it.
+func (f *File) soleFilter(o *Object) (filter, error) {
+	names, parms := []Value{o.Value.Get("Filter")}, []Value{o.Value.Get("DecodeParms")}
+	if names[0].Kind() == Array {
+		names = names[0].Elems()
+		if parms[0].Kind() == Array {
+			parms = parms[0].Elems()
+		} else if len(names) > 1 && !parms[0].IsNull() {
+			return filter{}, refuse(ErrUnsupported, CodeFilter, o.Offset, "parameters that fit no filter")
+		}
+	} else if names[0].IsNull() {
+		names = nil
+	}
+	if !o.Value.Get("F").IsNull() {
+		return filter{}, refuse(ErrUnsupported, CodeFilter, o.Offset, "data outside the file")
+	}
+	parm := func(i int) Value {
+		if i < len(parms) {
+			return parms[i]
+		}
+		return Value{}
+	}
+	for i, n := range names {
+		if p := parm(i); n.Kind() != Name || p.Kind() != Dict && p.Kind() != Null {
+			return filter{}, refuse(ErrUnsupported, CodeFilter, o.Offset, "indirect filter or parameters")
 		}
 	}
-	if v.IsNull() {
-		return "", Value{}, nil
+	var fl filter
+	var err error
+	at := 0
+	crypt := len(names) > 0 && names[0].Name() == "Crypt"
+	named := ""
+	if crypt {
+		at = 1
+		if named = parm(0).Get("Name").Name(); named == "" {
+			named = "Identity"
+		}
 	}
-	if v.Kind() != Name || (parms.Kind() != Dict && parms.Kind() != Null) || !o.Value.Get("F").IsNull() {
-		return "", Value{}, refuse(ErrUnsupported, CodeFilter, o.Offset, "indirect filter, parameters or data")
+	if fl.cipher, err = f.streamCipher(o, crypt, named); err != nil {
+		return filter{}, err
 	}
-	return v.Name(), parms, nil
+	switch len(names) - at {
+	case 0:
+	case 1:
+		fl.name, fl.parms = names[at].Name(), parm(at)
+	default:
+		return filter{}, refuse(ErrUnsupported, CodeFilter, o.Offset, "more than one filter")
+	}
+	return fl, nil
 }
 
 // spend counts decoded bytes against the life-time budget.
@@ -82,9 +125,9 @@ func (f *File) spend(n int64, o *Object) error {
 	return nil
 }
 
-func (f *File) inflate(o *Object, limit int64) ([]byte, error) {
+func (f *File) inflate(o *Object, from io.Reader, limit int64, parms Value) ([]byte, error) {
 	bound := min(limit, max(f.lim.InflateFree, o.Stream.Length*f.lim.InflateRatio))
-	zr, err := zlib.NewReader(f.StreamReader(o))
+	zr, err := zlib.NewReader(from)
 	if err != nil {
 		return nil, flateFault(err, o)
 	}
@@ -99,7 +142,7 @@ func (f *File) inflate(o *Object, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, flateFault(err, o)
 	}
-	return buf.Bytes(), nil
+	return unpredict(buf.Bytes(), parms, o)
 }
 
 func flateFault(err error, o *Object) error {

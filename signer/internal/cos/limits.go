@@ -23,7 +23,8 @@ type Limits struct {
 	// Revisions is the greatest number of revisions of a file: 256. A revision
 	// has at most two cross-reference sections and a hybrid part of each.
 	Revisions int
-	// Inflate is the greatest decoded length in bytes of one stream: 64 MiB.
+	// Inflate is the greatest decoded length in bytes of one stream, and of an
+	// encrypted one before it is decoded: 64 MiB.
 	Inflate int64
 	// InflateRatio is the greatest ratio of decoded to encoded length, applied
 	// above InflateFree: 200.
@@ -32,7 +33,8 @@ type Limits struct {
 	// looked at: 4 MiB.
 	InflateFree int64
 	// InflateTotal is the greatest decoded length in bytes of all streams
-	// decoded in the life of a File: 1 GiB. It bounds the processor time that
+	// decoded in the life of a File, with the encrypted length of those that
+	// are encrypted: 1 GiB. It bounds the processor time that
 	// a file can cost.
 	InflateTotal int64
 	// Extends is the greatest length of a chain of object streams linked by

@@ -10,7 +10,9 @@ import (
 type Object struct {
 	Ref   Ref
 	Value Value
-	Raw   []byte // the bytes of Value; its spans are offsets in Raw
+	// Raw are the bytes of Value; its spans are offsets in Raw. In an encrypted
+	// file the strings of Value are decrypted, those of Raw as they are written.
+	Raw []byte
 	// Offset is the file offset of Raw[0]; -1 if the object is in an object stream.
 	Offset int64
 	// Header and End are the file offsets of "N G obj" and after "endobj"; 0
@@ -152,6 +154,9 @@ func (f *File) objectAt(off int64) (*Object, error) {
 		return nil, err
 	}
 	if err := f.readEnd(o); err != nil {
+		return nil, err
+	}
+	if err := f.decryptObject(o); err != nil {
 		return nil, err
 	}
 	f.cache.put(off, o)

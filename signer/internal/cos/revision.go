@@ -150,7 +150,7 @@ func (f *File) AtRevision(i int) (*File, error) {
 	r := revs[i]
 	return &File{
 		r: f.r, size: r.End, lim: f.lim, version: f.version, startRef: f.sections[r.at].sought,
-		sections: f.sections[r.at:], inflated: f.inflated, objstms: map[uint32]*objectStream{}, cache: f.cache,
+		sections: f.sections[r.at:], inflated: f.inflated, objstms: map[uint32]*objectStream{}, cache: f.cache, crypt: f.crypt,
 	}, nil
 }
 

@@ -30,9 +30,11 @@ type Update struct {
 	next  uint32
 	taken func(uint32) bool
 	objs  map[uint32]*object
+	err   error // a fault that Finish reports
 }
 
-// object is a new or changed object: the text between "obj" and "endobj".
+// object is a new or changed object: the text between "obj" and "endobj", with
+// its strings and stream data encrypted if the file is.
 type object struct {
 	gen  uint16
 	body []byte
@@ -61,18 +63,31 @@ func (u *Update) Alloc() (cos.Ref, error) {
 	return r, nil
 }
 
-// Put sets the text of an object.
-func (u *Update) Put(r cos.Ref, body []byte) {
+// Put sets the text of an object that is no stream. Strings in it, here and in
+// [Update.Set] and [Update.Append], are plain; they are encrypted if the file
+// is, but for the /Contents of a signature.
+func (u *Update) Put(r cos.Ref, body []byte) { u.put(r, u.encrypted(r, body)) }
+
+func (u *Update) put(r cos.Ref, body []byte) {
 	u.objs[r.Num] = &object{gen: r.Gen, body: body}
 }
 
 // PutStream sets an object to a stream. dict is a dictionary without /Length.
 func (u *Update) PutStream(r cos.Ref, dict string, data []byte) {
-	body := fmt.Appendf(nil, "%s /Length %d>>\nstream\n", dict[:len(dict)-2], len(data))
-	u.Put(r, slices.Concat(body, data, []byte("\nendstream")))
+	if c := u.f.Crypt(); c != nil {
+		enc, err := c.EncryptStream(r, data)
+		if err != nil && u.err == nil {
+			u.err = err
+		}
+		data = enc
+	}
+	d := u.encrypted(r, []byte(dict))
+	body := fmt.Appendf(nil, "%s /Length %d>>\nstream\n", d[:max(0, len(d)-2)], len(data))
+	u.put(r, slices.Concat(body, data, []byte("\nendstream")))
 }
 
 // Object returns the text and value of an object as it stands in the update.
+// In an encrypted file the strings of the value are not to be used.
 func (u *Update) Object(r cos.Ref) ([]byte, cos.Value, error) {
 	if o := u.objs[r.Num]; o != nil {
 		v, _, err := cos.ParseValue(o.body, cos.Limits{})
@@ -88,7 +103,7 @@ func (u *Update) Object(r cos.Ref) ([]byte, cos.Value, error) {
 	if _, dup := o.Value.Duplicate(); dup {
 		return nil, cos.Value{}, ErrAmbiguous
 	}
-	return o.Raw, o.Value, nil
+	return u.unpacked(o)
 }
 
 // Place is a value within an indirect object, reached from the object's own
@@ -132,12 +147,12 @@ func (u *Update) Follow(p Place, key string) (Place, cos.Value, error) {
 
 // Set sets key of the dictionary at p.
 func (u *Update) Set(p Place, key string, val []byte) error {
-	return u.edit(p, cos.Dict, func(raw []byte, d cos.Value) []byte { return setKey(raw, d, key, val) })
+	return u.edit(p, cos.Dict, func(raw []byte, d cos.Value) []byte { return setKey(raw, d, key, u.encrypted(p.Ref, val)) })
 }
 
 // Append puts elem behind the last element of the array at p.
 func (u *Update) Append(p Place, elem []byte) error {
-	return u.edit(p, cos.Array, func(raw []byte, a cos.Value) []byte { return appendElem(raw, a, elem) })
+	return u.edit(p, cos.Array, func(raw []byte, a cos.Value) []byte { return appendElem(raw, a, u.encrypted(p.Ref, elem)) })
 }
 
 func (u *Update) edit(p Place, kind cos.Kind, fn func(raw []byte, v cos.Value) []byte) error {
@@ -155,7 +170,7 @@ func (u *Update) edit(p Place, kind cos.Kind, fn func(raw []byte, v cos.Value) [
 	if _, end, err := cos.ParseValue(body, cos.Limits{}); err != nil || len(bytes.TrimSpace(body[end:])) > 0 {
 		return fmt.Errorf("incr: edited object does not parse: %w", err)
 	}
-	u.Put(p.Ref, body)
+	u.put(p.Ref, body)
 	return nil
 }
 

@@ -34,6 +34,9 @@ type row struct {
 // Finish writes the update. The file's last byte is looked at; an end of line
 // is put first if it has none.
 func (u *Update) Finish() (*Tail, error) {
+	if u.err != nil {
+		return nil, u.err
+	}
 	t := &Tail{base: u.f.Size(), body: map[uint32]int64{}}
 	var last [1]byte
 	if _, err := u.f.Reader().ReadAt(last[:], u.f.Size()-1); err != nil {

@@ -67,7 +67,7 @@ func Hostile() map[string][]byte {
 		"header only":                      []byte("%PDF-1.7"),
 		"header late":                      append([]byte("\n"), Sample(Options{})...),
 		"bytes after the end":              append(Sample(Options{}), "more"...),
-		"encrypted":                        File{Objs: []Obj{{Num: 1, Body: "<<>>"}}, Trailer: "/Root 1 0 R/Encrypt<</Filter/Standard>>"}.Bytes(),
+		"encrypted":                        File{Objs: []Obj{{Num: 1, Body: "<<>>"}}, Trailer: "/Root 1 0 R/Encrypt<</Filter/Adobe.PubSec>>"}.Bytes(),
 	}
 	loop := TableFile("0 1\n0000000000 65535 f \ntrailer<</Root 1 0 R/Size 3/Prev XXX>>")
 	m["/Prev to itself"] = bytes.Replace(loop, []byte("XXX"), []byte(fmt.Sprintf("%03d", StartXref(loop))), 1)
