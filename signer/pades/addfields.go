@@ -64,7 +64,8 @@ const maxNewFields = 128
 
 // AddFields puts empty signature fields into a file. It is best done before the
 // first signature: to one that is there it is a change, if an allowed one, and
-// after a certification it is refused.
+// after a certification it is refused. An encrypted file must open with the
+// empty password.
 //
 // Errors: [*RefusedError]; [ErrOptions]; ctx's; those of base.
 func AddFields(ctx context.Context, base io.ReaderAt, size int64, fields []NewField, lim Limits) (*Addition, error) {
@@ -79,8 +80,11 @@ func AddFields(ctx context.Context, base io.ReaderAt, size int64, fields []NewFi
 			return nil, err
 		}
 	}
-	f, err := openFile(base, size, lim)
+	f, err := openFile(base, size, "", lim)
 	if err != nil {
+		return nil, err
+	}
+	if err := mayUseField(f, true); err != nil {
 		return nil, err
 	}
 	digests, err := hashBase(ctx, base, size, crypto.SHA256)
