@@ -157,7 +157,7 @@ func unsignableKey(code string) string {
 func Unsignable() []string {
 	return []string{
 		string(pades.CodeDamaged), string(pades.CodeAmbiguous), string(pades.CodeLimit), string(pades.CodeEncrypted), string(pades.CodeUnsupported),
-		string(pades.CodeXFA), string(pades.CodeCertified), "hybrid",
+		string(pades.CodePermissions), string(pades.CodeXFA), string(pades.CodeCertified), "hybrid",
 		pades.FindJavaScript, pades.FindLaunch, pades.FindExternal, pades.FindRichMedia, pades.FindOptional,
 	}
 }

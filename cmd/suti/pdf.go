@@ -17,6 +17,7 @@ func (c *cli) newPDFCommand() *cobra.Command {
 
 func (c *cli) newPreflightCommand() *cobra.Command {
 	var asJSON bool
+	var passwordFile string
 	cmd := &cobra.Command{
 		Use:   "preflight FILE.pdf",
 		Short: "Tell what is in a file that is to be signed, and whether it can be",
@@ -26,10 +27,11 @@ func (c *cli) newPreflightCommand() *cobra.Command {
 		Example: "  suti pdf preflight document.pdf\n  suti pdf preflight --json document.pdf",
 		Args:    operands(1, 1, "the PDF file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.preflight(cmd.Context(), asJSON, args[0])
+			return c.preflight(cmd.Context(), asJSON, args[0], passwordFile)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
+	passwordFlag(cmd, &passwordFile)
 	return cmd
 }
 
@@ -41,14 +43,18 @@ type preflightResult struct {
 	*pades.PreflightReport
 }
 
-func (c *cli) preflight(ctx context.Context, asJSON bool, path string) error {
+func (c *cli) preflight(ctx context.Context, asJSON bool, path, passwordFile string) error {
+	password, err := c.readPassword(passwordFile)
+	if err != nil {
+		return err
+	}
 	base, size, err := openRegular(path)
 	if err != nil {
 		return refusedf("", "read the document: %w", err)
 	}
 	defer base.Close()
 	prog := c.progress("leyendo", 2*size, asJSON)
-	rep, err := pades.Preflight(ctx, watchedReader{base, prog}, size, pades.Limits{})
+	rep, err := pades.PreflightPassword(ctx, watchedReader{base, prog}, size, password, pades.Limits{})
 	prog.end()
 	var refused *pades.RefusedError
 	if err != nil && !errors.As(err, &refused) {
@@ -77,6 +83,9 @@ func (c *cli) preflightText(path string, r preflightResult) error {
 		p.linef("%s: no se puede firmar (%s): %s", path, r.Refused, r.Detail)
 	}
 	p.linef("  %d bytes, PDF %s, %d páginas, %d objetos, %d revisiones", r.Size, r.Version, r.Pages, r.Objects, r.Revisions)
+	if e := r.Encryption; e != nil {
+		p.linef("  cifrado con %s; permite cambios: %s, campos nuevos: %s, llenar y firmar campos: %s", e.Method, yes(e.Modify), yes(e.AddFields), yes(e.FillIn))
+	}
 	for _, f := range r.Fields {
 		state := "libre"
 		if f.Signed {
@@ -90,4 +99,11 @@ func (c *cli) preflightText(path string, r preflightResult) error {
 		p.linef("  contiene %s: %d", f.Code, f.Count)
 	}
 	return p.err
+}
+
+func yes(b bool) string {
+	if b {
+		return "sí"
+	}
+	return "no"
 }

@@ -29,7 +29,7 @@ import (
 // signFlags are the flags of "suti sign".
 type signFlags struct {
 	key, cert, tsa, level, field, out string
-	reason, location                  string
+	reason, location, passwordFile    string
 	trust                             []string
 	certify                           int
 	visible, json, strict             bool
@@ -69,7 +69,8 @@ func (c *cli) newSignCommand() *cobra.Command {
 			"The file is only added to: earlier signatures, form fields and metadata stay byte for byte.\n" +
 			"A file that cannot be signed without risk is refused with the reason, and nothing is written.\n" +
 			"One that holds what could change its looks later (programs, layers, outside content) is signed with a\n" +
-			"warning, or refused with --strict, as the server does. A file that stands at --out is replaced, in one step.\n\n" +
+			"warning, or refused with --strict, as the server does. A file that stands at --out is replaced, in one step.\n" +
+			"An encrypted file stays encrypted; its permissions are obeyed unless --password-file holds its owner's password.\n\n" +
 			"Levels: B-B, and B-T with a time-stamp; B-LT and B-LTA are refused, because the validation data that\n" +
 			"they hold are not gathered yet.\n\n" +
 			"Exit codes: 0 signed, 1 failed, 2 used wrongly, 3 refused (with --json: {\"refused\":\"…\",\"detail\":\"…\"}).",
@@ -94,6 +95,7 @@ func (c *cli) newSignCommand() *cobra.Command {
 	fl.BoolVar(&f.visible, "visible", false, "put a visible seal on the last page, or in the field's rectangle")
 	fl.StringVar(&f.reason, "reason", "", "reason, written into the signature")
 	fl.StringVar(&f.location, "location", "", "place, written into the signature")
+	passwordFlag(cmd, &f.passwordFile)
 	fl.BoolVar(&f.strict, "strict", false, "refuse a file that holds what could change its looks later")
 	fl.BoolVar(&f.json, "json", false, "write JSON")
 	fl.StringVar(&f.out, "out", "", "where the signed file goes; one that exists is replaced")
@@ -172,7 +174,11 @@ func (c *cli) sign(ctx context.Context, f signFlags, in string) error {
 		return failedf("", "read the document: %w", err)
 	}
 	defer base.Close()
-	warnings, err := lookOver(ctx, base, size)
+	password, err := c.readPassword(f.passwordFile)
+	if err != nil {
+		return err
+	}
+	warnings, err := lookOver(ctx, base, size, password)
 	if err != nil {
 		return c.signFault(f.json, err)
 	}
@@ -185,6 +191,7 @@ func (c *cli) sign(ctx context.Context, f signFlags, in string) error {
 	prog := c.progress("firmando", 2*size, f.json)
 	defer prog.end()
 	opts := f.options(level, chain[0], c.now())
+	opts.Password = password
 	watched := watchedReader{base, prog}
 	signed, err := pades.Sign(ctx, watched, size, key, chain, ts, opts)
 	if err != nil {
@@ -308,8 +315,8 @@ func (c *cli) tellSigned(f signFlags, s *pades.Signed, client *stamp.Client, cer
 
 // lookOver returns the codes of what the file holds that could change what is
 // shown after signing: those for which the server refuses a document.
-func lookOver(ctx context.Context, base io.ReaderAt, size int64) ([]string, error) {
-	report, err := pades.Preflight(ctx, base, size, pades.Limits{})
+func lookOver(ctx context.Context, base io.ReaderAt, size int64, password string) ([]string, error) {
+	report, err := pades.PreflightPassword(ctx, base, size, password, pades.Limits{})
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ type verifyFlags struct {
 	json              bool
 	evidence, genesis string
 	logKey            string
+	passwordFile      string
 }
 
 const verifyLong = `Verify every signature of a PDF file, without a server and without trusting one.
@@ -66,6 +67,7 @@ func (c *cli) newVerifyCommand() *cobra.Command {
 	fl.StringVar(&f.evidence, "evidence", "", "evidence bundle to verify")
 	fl.StringVar(&f.genesis, "genesis", "", "hash of the deployment's genesis, in hexadecimal")
 	fl.StringVar(&f.logKey, "log-key", "", "verifier key of the transparency log; default the one in the acts")
+	passwordFlag(cmd, &f.passwordFile)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return verifyUsage(usagef("see: suti verify --help", "%w", err))
 	})
@@ -94,6 +96,9 @@ func (c *cli) verify(ctx context.Context, f verifyFlags, args []string) error {
 	if err != nil {
 		return usagef("", "--trust: %w", err)
 	}
+	if f.evidence != "" && f.passwordFile != "" {
+		return usagef("", "--password-file is about a PDF file alone")
+	}
 	if f.evidence != "" {
 		return c.verifyEvidence(ctx, f, args, at, pool)
 	}
@@ -103,10 +108,14 @@ func (c *cli) verify(ctx context.Context, f verifyFlags, args []string) error {
 	if len(args) != 1 {
 		return usagef("see: suti verify --help", "suti verify wants one PDF file, and got %d operands", len(args))
 	}
-	return c.verifyPDF(ctx, f.json, args[0], at, pool, roots)
+	password, err := c.readPassword(f.passwordFile)
+	if err != nil {
+		return err
+	}
+	return c.verifyPDF(ctx, f.json, args[0], password, at, pool, roots)
 }
 
-func (c *cli) verifyPDF(ctx context.Context, asJSON bool, path string, at time.Time, pool *x509.CertPool, roots []*x509.Certificate) error {
+func (c *cli) verifyPDF(ctx context.Context, asJSON bool, path, password string, at time.Time, pool *x509.CertPool, roots []*x509.Certificate) error {
 	base, size, err := openRegular(path)
 	if err != nil {
 		return refusedf("", "read the document: %w", err)
@@ -117,7 +126,7 @@ func (c *cli) verifyPDF(ctx context.Context, asJSON bool, path string, at time.T
 	if pool == nil {
 		pool = x509.NewCertPool()
 	}
-	report, err := pades.Verify(ctx, watched, size, pades.VerifyOptions{Roots: pool, TimestampRoots: pool, Intermediates: roots, At: at})
+	report, err := pades.Verify(ctx, watched, size, pades.VerifyOptions{Roots: pool, TimestampRoots: pool, Intermediates: roots, At: at, Password: password})
 	prog.end()
 	var refused *pades.RefusedError
 	if errors.As(err, &refused) {
