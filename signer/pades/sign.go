@@ -83,7 +83,10 @@ func checkExtend(o *Options, ts Timestamper) error {
 		x.Timestamper = ts
 	}
 	if x.Limits == (Limits{}) {
-		x.Limits, x.Password = o.Limits, o.Password
+		x.Limits = o.Limits
+	}
+	if x.Password == "" {
+		x.Password = o.Password
 	}
 	o.Extend = &x
 	return x.check()
