@@ -222,3 +222,25 @@ func TestEncryptedFilesAreCompared(t *testing.T) {
 		}
 	}
 }
+
+// Evidence and document time-stamps are added to encrypted files too.
+func TestEncryptedFilesAreExtended(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"RC4-128", "AES-128", "AES-256"} {
+		for _, objstm := range []string{"disable", "generate"} {
+			l := newLab(t, now)
+			base := encryptFile(t, costest.Sample(costest.Options{Form: true}), "", "dueño", encryptions()[kind], "--object-streams="+objstm)
+			lta := l.sign(base, l.Signer(t, "Ana"), pades.LevelBLTA)
+			l.judges(kind, lta, 1, 1)
+			l.want(kind, l.verifyAt(lta, now.Add(time.Hour)), pades.ValidExtended, "", pades.LevelBLTA)
+			renewed := l.extend(lta, l.options(pades.LevelBLTA))
+			l.want(kind, l.verifyAt(renewed, now.Add(time.Hour)), pades.ValidExtended, "", pades.LevelBLTA)
+		}
+	}
+	l := newLab(t, now)
+	bound := encryptFile(t, costest.Sample(costest.Options{Form: true}), "", "dueño", []string{"256", "--modify=form"})
+	x := l.options(pades.LevelBLTA)
+	who := l.Signer(t, "Ana")
+	_, err := pades.Sign(t.Context(), bytes.NewReader(bound), int64(len(bound)), who.Key, who.Chain(), l, pades.Options{Level: pades.LevelBLTA, SigningTime: now, Field: "Firma", Extend: &x})
+	wantRefusal(t, "permissions", err, pades.CodePermissions)
+}
