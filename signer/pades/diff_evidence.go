@@ -22,9 +22,12 @@ func (s *step) dss(a, b place, catalog uint32) error {
 		}
 		switch k {
 		case "Certs", "CRLs", "OCSPs":
-			err = s.evidence(x, y, orNum(b.num, catalog))
+			err = s.evidence(x, y, orNum(b.num, catalog), nil)
 		case "VRI":
-			err = s.vri(x, y, orNum(b.num, catalog))
+			var main map[cos.Ref]bool
+			if main, err = s.mainLists(b.v); err == nil {
+				err = s.vri(x, y, orNum(b.num, catalog), main)
+			}
 		case "Type":
 		default:
 			if !cos.Equal(x.v, y.v) {
@@ -51,8 +54,9 @@ func (s *step) claimedRole(role string) bool {
 }
 
 // evidence compares arrays of streams: all that were there must still be, as
-// the same object or one with the same content.
-func (s *step) evidence(a, b place, owner uint32) error {
+// the same object or one with the same content, or in the lists that elsewhere
+// names.
+func (s *step) evidence(a, b place, owner uint32, elsewhere map[cos.Ref]bool) error {
 	if b.v.Kind() != cos.Array && !b.v.IsNull() {
 		s.forbid("evidence", b.num, "list of evidence of another type")
 		return nil
@@ -78,7 +82,7 @@ func (s *step) evidence(a, b place, owner uint32) error {
 	}
 	for _, e := range a.v.Elems() {
 		r, _ := e.Ref()
-		if have[r] {
+		if have[r] || elsewhere[r] {
 			continue
 		}
 		kept, err := s.keptAs(r, fresh)
@@ -142,8 +146,27 @@ func (s *step) keptAs(r cos.Ref, fresh []cos.Ref) (bool, error) {
 	return false, nil
 }
 
-// vri compares the dictionaries of validation-related information.
-func (s *step) vri(a, b place, owner uint32) error {
+// mainLists returns what the lists of a document security store refer to.
+func (s *step) mainLists(dss cos.Value) (map[cos.Ref]bool, error) {
+	m := map[cos.Ref]bool{}
+	for _, k := range []string{"Certs", "CRLs", "OCSPs"} {
+		list, err := s.b.Resolve(dss.Get(k))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range list.Elems() {
+			if r, ok := e.Ref(); ok {
+				m[r] = true
+			}
+		}
+	}
+	return m, nil
+}
+
+// vri compares the dictionaries of validation-related information. They are an
+// index of the lists of the store: some writers make an entry anew, with the
+// latest evidence alone, and what it named before stays in those lists.
+func (s *step) vri(a, b place, owner uint32, main map[cos.Ref]bool) error {
 	if b.v.Kind() != cos.Dict && !b.v.IsNull() {
 		s.forbid("evidence", b.num, "validation-related information of another type")
 		return nil
@@ -168,7 +191,7 @@ func (s *step) vri(a, b place, owner uint32) error {
 			if err != nil {
 				return err
 			}
-			if err := s.evidence(p, q, orNum(y.num, orNum(b.num, owner))); err != nil {
+			if err := s.evidence(p, q, orNum(y.num, orNum(b.num, owner)), main); err != nil {
 				return err
 			}
 		}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"oruro.gob.bo/suti/internal/tsp"
-	"oruro.gob.bo/suti/signer/internal/appearance"
 	"oruro.gob.bo/suti/signer/internal/cos"
 	"oruro.gob.bo/suti/signer/internal/incr"
 )
@@ -298,16 +297,13 @@ func (p *preparation) buildStamp() error {
 		return err
 	}
 	p.u.Put(p.sig, p.stampDict())
-	ap, err := p.drawNothing(appearance.Rect{})
-	if err != nil {
-		return err
-	}
 	widget, err := p.u.Alloc()
 	if err != nil {
 		return err
 	}
-	p.u.Put(widget, fmt.Appendf(nil, "<</Type /Annot /Subtype /Widget /FT /Sig /T %s /TU %s /F 132 /Rect [0 0 0 0] /P %v /AP <</N %v>> /V %v>>",
-		cos.EncodeText(p.Field), cos.EncodeText("Sello de tiempo del documento"), page.Ref, ap, p.sig))
+	// Without an appearance, as §12.8.5 recommends: others take one for more than an extension.
+	p.u.Put(widget, fmt.Appendf(nil, "<</Type /Annot /Subtype /Widget /FT /Sig /T %s /TU %s /F 132 /Rect [0 0 0 0] /P %v /V %v>>",
+		cos.EncodeText(p.Field), cos.EncodeText("Sello de tiempo del documento"), page.Ref, p.sig))
 	if err := p.u.AddAnnot(page.Ref, widget); err != nil {
 		return err
 	}
