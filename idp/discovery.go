@@ -6,6 +6,7 @@ import (
 
 	"oruro.gob.bo/suti/idp/internal/client"
 	"oruro.gob.bo/suti/idp/internal/jwks"
+	"oruro.gob.bo/suti/idp/internal/oauth"
 	"oruro.gob.bo/suti/internal/identity"
 )
 
@@ -18,6 +19,7 @@ type metadata struct {
 	UserInfo                   string   `json:"userinfo_endpoint"`
 	JWKS                       string   `json:"jwks_uri"`
 	PAR                        string   `json:"pushed_authorization_request_endpoint"`
+	Device                     string   `json:"device_authorization_endpoint"`
 	Introspection              string   `json:"introspection_endpoint"`
 	Revocation                 string   `json:"revocation_endpoint"`
 	EndSession                 string   `json:"end_session_endpoint"`
@@ -55,10 +57,10 @@ func (p *Provider) metadata() metadata {
 	algs := []string{"ES256", "PS256", "EdDSA"}
 	return metadata{
 		Issuer: iss, Authorization: iss + pathAuthorize, Token: iss + pathToken, UserInfo: iss + pathUserInfo, JWKS: iss + pathJWKS,
-		PAR: iss + pathPAR, Introspection: iss + pathIntrospect, Revocation: iss + pathRevoke, EndSession: iss + pathLogout,
+		PAR: iss + pathPAR, Device: iss + pathDevice, Introspection: iss + pathIntrospect, Revocation: iss + pathRevoke, EndSession: iss + pathLogout,
 		Scopes:        []string{"openid", "profile", "email", "phone", "documento_identidad", "offline_access"},
 		ResponseTypes: []string{"code"}, ResponseModes: []string{"query", "form_post"},
-		Grants:       []string{"authorization_code", "refresh_token", "client_credentials"},
+		Grants:       []string{"authorization_code", "refresh_token", "client_credentials", oauth.GrantDevice},
 		ACR:          []string{identity.N0.ACR(), identity.N1.ACR(), identity.N2.ACR(), identity.N3.ACR(), identity.ACRPhishingResistant},
 		SubjectTypes: []string{"pairwise"}, IDTokenAlgs: jwks.Algs(), UserInfoAlgs: jwks.Algs(),
 		TokenAuth: append([]string{"none"}, auth...), TokenAuthAlgs: algs,

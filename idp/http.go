@@ -29,6 +29,7 @@ func (p *Provider) Protocol(mux *web.ProtocolMux) {
 	mux.Handle("GET "+pathMetadata, p.discovery, web.CORS())
 	mux.Handle("GET "+pathJWKS, p.jwks, web.CORS())
 	mux.Handle("POST "+pathPAR, p.pushed, web.CORS())
+	mux.Handle("POST "+pathDevice, p.device)
 	mux.Handle("POST "+pathToken, p.token, web.CORS())
 	mux.Handle("POST "+pathIntrospect, p.introspect)
 	mux.Handle("POST "+pathRevoke, p.revoke, web.CORS())

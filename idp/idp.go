@@ -21,6 +21,7 @@ import (
 	"oruro.gob.bo/suti/internal/cache"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/envelope"
+	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/internal/keystore"
 	"oruro.gob.bo/suti/internal/web"
 )
@@ -68,6 +69,9 @@ type Config struct {
 	Authenticator Authenticator
 	Cards         CardAuthenticator // nil: no password and code card
 	Directory     Directory
+	// Institution names an institution to people, on pages where they must know
+	// who asks; nil leaves it out.
+	Institution func(context.Context, identity.InstitutionID) (string, error)
 
 	// DeviceBoundN3 asks device-bound keys for N3; the demo leaves it off and says so.
 	DeviceBoundN3 bool
@@ -112,7 +116,7 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	}
 	if p.clients, err = client.New(client.Config{
 		DB: c.DB, Issuer: c.Issuer, SecretKey: secretOf(c.KEK, "suti/idp/client-secret"), Now: c.Now,
-		Endpoints: []string{c.Issuer + pathToken, c.Issuer + pathPAR, c.Issuer + pathIntrospect, c.Issuer + pathRevoke},
+		Endpoints: []string{c.Issuer + pathToken, c.Issuer + pathPAR, c.Issuer + pathIntrospect, c.Issuer + pathRevoke, c.Issuer + pathDevice},
 	}); err != nil {
 		return nil, err
 	}
@@ -124,7 +128,7 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	}
 	p.flow, err = flow.New(flow.Config{
 		Issuer: c.Issuer, DB: c.DB, Audit: c.Audit, Limiter: c.Limiter, LoginsPerMinute: c.LoginsPerMinute, Engine: p.engine, Session: p.session,
-		Authenticator: c.Authenticator, Cards: c.Cards, Directory: c.Directory, Leads: c.Leads, Pages: p.pages, Logger: c.Logger, Now: c.Now,
+		Authenticator: c.Authenticator, Cards: c.Cards, Directory: c.Directory, Institution: c.Institution, Leads: c.Leads, Pages: p.pages, Logger: c.Logger, Now: c.Now,
 	})
 	if err != nil {
 		return nil, err

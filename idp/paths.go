@@ -12,6 +12,7 @@ const (
 	pathIntrospect = "/oauth2/introspect"
 	pathRevoke     = "/oauth2/revoke"
 	pathLogout     = "/oauth2/logout"
+	pathDevice     = "/oauth2/device"
 )
 
 // maxForm bounds the body of a protocol request, in bytes.

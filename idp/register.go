@@ -240,9 +240,12 @@ func checkAddresses(c *store.Client, _ time.Time) error {
 
 func checkGrants(c *store.Client, _ time.Time) error {
 	for _, g := range c.Grants {
-		if !slices.Contains([]string{oauth.GrantCode, oauth.GrantRefresh, oauth.GrantClientCredentials}, g) {
+		if !slices.Contains([]string{oauth.GrantCode, oauth.GrantRefresh, oauth.GrantClientCredentials, oauth.GrantDevice}, g) {
 			return bad("grant %q is not served", g)
 		}
+	}
+	if slices.Contains(c.Grants, oauth.GrantDevice) && (c.Profile == oauth.ProfileFAPI2 || c.Profile == oauth.ProfileSPA) {
+		return bad("profile %s has a browser and pushes or redirects: it may not use the device grant", c.Profile)
 	}
 	if c.Public() && slices.Contains(c.Grants, oauth.GrantClientCredentials) {
 		return bad("a public client has no credentials of its own")

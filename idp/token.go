@@ -42,6 +42,8 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 		t, err = p.refresh(r.Context(), c, form, proof)
 	case oauth.GrantClientCredentials:
 		t, err = p.clientCredentials(r.Context(), c, form, proof)
+	case oauth.GrantDevice:
+		t, err = p.deviceToken(r.Context(), c, form, proof)
 	case "":
 		err = oauth.Refuse(oauth.InvalidRequest, "grant_type is missing")
 	default:
@@ -243,6 +245,7 @@ func (p *Provider) refresh(ctx context.Context, c *store.Client, form url.Values
 	if err != nil {
 		return nil, err
 	}
+	p.sharedIdle(req, t)
 	entry, err := p.cfg.Audit.Prepare(ctx, audit.Entry{
 		Kind: "idp.token.issued", Subject: grant.Person, Actor: c.ID, Client: c.ID, Institution: string(c.Institution), Object: grant.ID, Outcome: "issued",
 		Payload: map[string]any{"grant": "refresh_token", "scopes": scopes},

@@ -138,7 +138,7 @@ func (c *cli) newClientAddCommand() *cobra.Command {
 	fl.StringArrayVar(&f.in.PostLogoutURIs, "post-logout-uri", nil, "where people may go after leaving; repeated")
 	fl.StringVar(&f.in.BackchannelURI, "backchannel-logout-uri", "", "where the end of a session is told; its host also needs backchannel.hosts if it is not public")
 	fl.StringArrayVar(&f.in.Scopes, "scope", []string{"openid", "profile"}, "what it may ask for; repeated")
-	fl.StringArrayVar(&f.in.Grants, "grant", nil, "authorization_code, refresh_token, client_credentials; the first two by default; repeated")
+	fl.StringArrayVar(&f.in.Grants, "grant", nil, "authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code; the first two by default; repeated")
 	fl.StringVar(&f.in.IDTokenAlg, "id-token-alg", "", "signs its ID and JWT access tokens: ES256, EdDSA, or RS256 outside gov-fapi2")
 	fl.StringVar(&f.in.UserInfoAlg, "userinfo-alg", "", "signs the answers of userinfo, which are JSON without: as --id-token-alg")
 	fl.BoolVar(&f.in.DPoP, "dpop", false, "bind its access tokens to keys that it proves (DPoP), always; gov-fapi2 clients do anyway")

@@ -219,6 +219,15 @@ func (d directory) Institution(ctx context.Context, id identity.InstitutionID) (
 	return identity.Institution{}, signer.ErrUnknown
 }
 
+// institutionName names an institution on the provider's pages, "" if nobody knows it.
+func (a *App) institutionName(ctx context.Context, id identity.InstitutionID) (string, error) {
+	i, err := directory{a.Enrolment}.Institution(ctx, id)
+	if errors.Is(err, signer.ErrUnknown) {
+		return "", nil
+	}
+	return i.Name, err
+}
+
 // clients gives the signer its APIAuth and its Subjects.
 type clients struct{ idp *idp.Provider }
 

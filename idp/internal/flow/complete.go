@@ -32,6 +32,9 @@ func (f *Flow) complete(w http.ResponseWriter, r *http.Request, st *state, conse
 		return nil
 	}
 	scopes := f.granted(st, consented)
+	if st.request.Device != nil {
+		return f.completeDevice(w, r, st, scopes, consented)
+	}
 	if len(scopes) == 0 {
 		return f.deny(w, r, st, oauth.Refuse(oauth.AccessDenied, "the person allowed nothing of what was asked"))
 	}
@@ -122,11 +125,8 @@ func (f *Flow) apply(tx *db.Tx, st *state, grant *store.Grant, code *store.Code,
 	if err := store.InsertCode(tx, code); err != nil {
 		return err
 	}
-	for i, s := range consented {
-		c := store.Consent{ID: identity.NewID("con", now.Add(time.Duration(i))), Client: st.client.ID, Scope: s, GrantedAt: now, ExpiresAt: now.Add(consentLifetime)}
-		if err := store.InsertConsent(tx, string(st.session.Person), c); err != nil {
-			return err
-		}
+	if err := insertConsents(tx, st, consented, now); err != nil {
+		return err
 	}
 	_, err = f.cfg.Audit.Append(tx, entry)
 	return err
@@ -134,9 +134,16 @@ func (f *Flow) apply(tx *db.Tx, st *state, grant *store.Grant, code *store.Code,
 
 // deny ends an interaction with an error for the application.
 func (f *Flow) deny(w http.ResponseWriter, r *http.Request, st *state, e *oauth.Error) error {
-	err := f.cfg.DB.Write(r.Context(), func(tx *db.Tx) error {
+	entry, err := f.deviceRefusal(r.Context(), st)
+	if err != nil {
+		return err
+	}
+	err = f.cfg.DB.Write(r.Context(), func(tx *db.Tx) error {
 		if err := store.DecideInteraction(tx, st.interaction.ID, f.cfg.Now()); err != nil {
 			return err
+		}
+		if st.request.Device != nil {
+			return f.refuseDevice(tx, st, entry)
 		}
 		if st.interaction.PAR == nil {
 			return nil
@@ -152,6 +159,9 @@ func (f *Flow) deny(w http.ResponseWriter, r *http.Request, st *state, e *oauth.
 	if st.request.Local != "" {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return nil
+	}
+	if st.request.Device != nil {
+		return f.cfg.Pages.DeviceDenied(w, r, st.client.Name)
 	}
 	return f.RespondError(w, r, st.request, e)
 }

@@ -98,6 +98,8 @@ type Config struct {
 	Authenticator   Authenticator
 	Cards           CardAuthenticator
 	Directory       Directory
+	// Institution names an institution; nil leaves it out.
+	Institution func(context.Context, identity.InstitutionID) (string, error)
 	// Leads are what the login page says for our own pages, by path prefix.
 	Leads  map[string]string
 	Logger *slog.Logger

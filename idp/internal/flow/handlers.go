@@ -30,6 +30,8 @@ const (
 func (f *Flow) Register(mux *web.BrowserMux) {
 	json := []web.RouteOption{web.Accepts("application/json"), web.MaxBody(maxResponse)}
 	mux.Handle("GET /entrar", f.local)
+	mux.Handle("GET "+DevicePath, f.deviceForm)
+	mux.Handle("POST "+DevicePath, f.deviceCode)
 	mux.Handle("GET "+PathPrefix+"{id}", f.show)
 	mux.Handle("POST "+PathPrefix+"{id}/llave/opciones", f.passkeyOptions, json...)
 	mux.Handle("POST "+PathPrefix+"{id}/llave", f.passkey, json...)
@@ -96,7 +98,7 @@ func (f *Flow) show(w http.ResponseWriter, r *http.Request) error {
 	case stepDone:
 		return f.complete(w, r, st, nil)
 	case stepConsent:
-		return f.cfg.Pages.Consent(w, r, f.consentView(st))
+		return f.consent(w, r, st)
 	case stepOther:
 		return f.deny(w, r, st, oauth.Refuse(oauth.LoginRequired, "another person signed in"))
 	case stepUnmet:
@@ -342,6 +344,7 @@ func (f *Flow) decide(w http.ResponseWriter, r *http.Request) error {
 			consented = append(consented, s)
 		}
 	}
+	st.deviceOwn = form.Get("device") == "own"
 	return f.complete(w, r, st, consented)
 }
 

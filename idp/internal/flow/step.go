@@ -34,6 +34,7 @@ type state struct {
 	profile     identity.Profile
 	missing     []string // scopes that lack consent
 	next        kind
+	deviceOwn   bool // the person said that the device which asks is hers alone
 	// insufficient says that the person authenticated during this interaction
 	// and it did not suffice.
 	insufficient bool
@@ -116,13 +117,13 @@ func (f *Flow) assessConsent(ctx context.Context, st *state) error {
 	}
 	for _, s := range st.request.Scopes {
 		known := slices.ContainsFunc(given, func(c store.Consent) bool { return c.Scope == s })
-		if !silent(s) && (!known || st.request.HasPrompt("consent")) {
+		if !silent(s) && (!known || st.request.HasPrompt("consent") || st.request.Device != nil) {
 			st.missing = append(st.missing, s)
 		}
 	}
 	// On a shared device every entry names the person, also one who has just
 	// unlocked a passkey: it may be a relative's (D27).
-	if len(st.missing) > 0 || st.session.Shared || st.request.HasPrompt("consent") {
+	if len(st.missing) > 0 || st.session.Shared || st.request.HasPrompt("consent") || st.request.Device != nil {
 		st.next = stepConsent
 	}
 	return nil

@@ -53,7 +53,8 @@ type Request struct {
 	IDTokenHint  string          `json:"id_token_hint,omitempty"`
 	HintSubject  string          `json:"hint_subject,omitempty"` // sub of the verified hint, or the one that claims asks for
 	UILocales    []string        `json:"ui_locales,omitempty"`
-	At           time.Time       `json:"at"` // when the request came
+	Device       *Device         `json:"device,omitempty"` // of a device without a browser; then there is no RedirectURI
+	At           time.Time       `json:"at"`               // when the request came
 }
 
 // HasPrompt reports whether the request asks for a prompt.

@@ -174,9 +174,10 @@ type Consent struct {
 	App      string
 	Person   string
 	Action   string
-	Redirect string  // where the form leads in the end
-	Seen     string  // names what the page shows; the answer brings it back
-	Scopes   []Scope // empty: only to confirm who enters
+	Redirect string     // where the form leads in the end
+	Seen     string     // names what the page shows; the answer brings it back
+	Scopes   []Scope    // empty: only to confirm who enters
+	Device   *DeviceAsk // a device without a browser of its own asks; nil for this browser
 }
 
 // Consent shows what will be shared, with whom.

@@ -31,6 +31,8 @@ func screens(p *page.Pages) map[string]web.HandlerFunc {
 	consent := page.Consent{App: login.App, Person: "Ana María Mamani Quispe", Action: login.Action, Redirect: "https://tramites.example/cb", Scopes: []page.Scope{
 		{Name: "profile", Values: []string{"Ana María Mamani Quispe", "1990-05-02"}}, {Name: "email", Values: []string{"ana@example.bo"}}, {Name: "documento_identidad", Values: []string{"CI 1234567-1A"}},
 	}}
+	device := consent
+	device.Redirect, device.Device = "", &page.DeviceAsk{Code: "WDJB-MJHT", Institution: "Gobierno Autónomo Departamental de Oruro", Agent: "otro navegador, Linux", From: "2001:db8:1:2::/64"}
 	shared := consent
 	shared.Scopes = nil
 	return map[string]web.HandlerFunc{
@@ -42,6 +44,13 @@ func screens(p *page.Pages) map[string]web.HandlerFunc {
 		"tarjeta-mal":    func(w http.ResponseWriter, r *http.Request) error { return p.Card(w, r, refused) },
 		"consentimiento": func(w http.ResponseWriter, r *http.Request) error { return p.Consent(w, r, consent) },
 		"compartido":     func(w http.ResponseWriter, r *http.Request) error { return p.Consent(w, r, shared) },
+		"equipo":         func(w http.ResponseWriter, r *http.Request) error { return p.Device(w, r, page.Device{}) },
+		"equipo-mal": func(w http.ResponseWriter, r *http.Request) error {
+			return p.Device(w, r, page.Device{Code: "WDJB-MJHT", Problem: page.ProblemCode})
+		},
+		"equipo-pide":      func(w http.ResponseWriter, r *http.Request) error { return p.Consent(w, r, device) },
+		"equipo-listo":     func(w http.ResponseWriter, r *http.Request) error { return p.DeviceDone(w, r, login.App) },
+		"equipo-rechazado": func(w http.ResponseWriter, r *http.Request) error { return p.DeviceDenied(w, r, login.App) },
 		"no-alcanza": func(w http.ResponseWriter, r *http.Request) error {
 			return p.Unmet(w, r, page.Unmet{App: login.App, Person: "Ana María", Action: login.Action})
 		},

@@ -247,6 +247,7 @@ func Purge(tx *db.Tx, before time.Time, limit int) (int64, error) {
 		`DELETE FROM idp_jti WHERE (client, jti) IN (SELECT client, jti FROM idp_jti WHERE expires_at < $1 LIMIT $2)`,
 		`DELETE FROM idp_access WHERE hash IN (SELECT hash FROM idp_access WHERE expires_at < $1 LIMIT $2)`,
 		`DELETE FROM idp_par WHERE uri IN (SELECT uri FROM idp_par WHERE expires_at < $1 LIMIT $2)`,
+		`DELETE FROM idp_device_code WHERE hash IN (SELECT hash FROM idp_device_code WHERE expires_at < $1 LIMIT $2)`,
 		`DELETE FROM idp_interaction WHERE id IN (SELECT id FROM idp_interaction WHERE expires_at < $1 LIMIT $2)`,
 	} {
 		n, err := tx.Exec(stmt, db.Micros(before), limit)
