@@ -9,6 +9,7 @@ import (
 
 	"oruro.gob.bo/suti/enrolment"
 	"oruro.gob.bo/suti/enrolment/account"
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/db/dbtest"
@@ -221,10 +222,10 @@ func TestLastKey(t *testing.T) {
 		}
 
 		carded := h.enrol(identity.N2)
-		if err := h.accounts.SetPassword(h.ctx(), "test", carded.id, "clave-de-prueba"); err != nil {
+		if err := h.accounts.SetPassword(h.ctx(), account.Seeded, "test", carded.id, "clave-de-prueba"); err != nil {
 			h.t.Fatal(err)
 		}
-		if _, err := h.accounts.IssueCard(h.ctx(), "test", carded.id, 4); err != nil {
+		if _, err := h.accounts.IssueCard(h.ctx(), account.Seeded, "test", carded.id, 4); err != nil {
 			h.t.Fatal(err)
 		}
 		if keys, err = h.keys.Credentials(h.ctx(), carded.id); err != nil {
@@ -257,7 +258,7 @@ func (h *harness) addKey(m, fresh *member) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	cred, err := h.keys.FinishRegistration(h.ctx(), c.ID, passkey.Enrol, bind, answer, "Otra")
+	cred, err := h.keys.FinishRegistration(h.ctx(), machine.Basis{By: machine.Holder, With: machine.Key}, c.ID, passkey.Enrol, bind, answer, "Otra")
 	if err != nil {
 		h.t.Fatal(err)
 	}

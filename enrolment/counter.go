@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"oruro.gob.bo/suti/enrolment/account"
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/internal/store"
 	"oruro.gob.bo/suti/internal/act"
 	"oruro.gob.bo/suti/internal/audit"
@@ -262,10 +263,15 @@ func (s *Service) IssueCard(ctx context.Context, registrar identity.PersonID, ti
 	if err != nil {
 		return nil, err
 	}
-	if p.Level != identity.N0 || t.Draft != "" || len(keys) > 0 {
+	b := machine.Basis{By: machine.Registrar}
+	if p.Level == identity.N0 && t.Draft == "" && len(keys) == 0 {
+		b.With = machine.First
+	}
+	err = s.cfg.Accounts.SetPassword(ctx, b, actor(registrar), t.Person, password)
+	if errors.Is(err, machine.ErrIllegal) {
 		return nil, ErrApprovalNeeded
 	}
-	if err := s.cfg.Accounts.SetPassword(ctx, actor(registrar), t.Person, password); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	err = s.cfg.DB.Write(ctx, func(tx *db.Tx) error { return store.CardTicket(tx, t.ID, registrar, s.now()) })
@@ -275,5 +281,5 @@ func (s *Service) IssueCard(ctx context.Context, registrar identity.PersonID, ti
 	if err != nil {
 		return nil, err
 	}
-	return s.cfg.Accounts.IssueCard(ctx, actor(registrar), t.Person, account.DefaultCells)
+	return s.cfg.Accounts.IssueCard(ctx, b, actor(registrar), t.Person, account.DefaultCells)
 }

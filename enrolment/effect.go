@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"oruro.gob.bo/suti/enrolment/account"
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/internal/store"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/act"
@@ -39,7 +40,11 @@ func (s *Service) effectsOf(ctx context.Context, chain *act.Chain, signed *act.S
 			if a.From.IsZero() {
 				a.From = st.At
 			}
-			return store.PutAppointment(tx, a)
+			row, err := machine.Post.Next(machine.Nothing, machine.ProposePost, signedBy(b.Capacity))
+			if err != nil {
+				return err
+			}
+			return store.PutAppointment(tx, a, row)
 		}
 	case *act.Approval:
 		return s.approvalEffects(chain, st, b)
@@ -48,12 +53,7 @@ func (s *Service) effectsOf(ctx context.Context, chain *act.Chain, signed *act.S
 	case *act.Suspension:
 		e.after = failpoint.EnrolSuspendAfter
 		e.apply = func(tx *db.Tx) error {
-			cause := "suspension." + b.Reason
-			err := account.SuspendIn(tx, b.Person, cause, s.now())
-			if errors.Is(err, account.ErrState) { // stopped already: the act still has to be told
-				err = account.Bump(tx, b.Person, "", cause, s.now())
-			}
-			return err
+			return account.SuspendIn(tx, signedBy(b.Capacity), b.Person, "suspension."+b.Reason, s.now())
 		}
 	}
 	return e, nil
@@ -97,7 +97,7 @@ func (s *Service) approvalEffects(chain *act.Chain, st act.Statement, b *act.App
 			if err := usedIf(store.MoveTicket(tx, row.Ticket, to.ID, store.TicketInReview, store.TicketDone)); err != nil {
 				return err
 			}
-			return account.Raise(tx, t.Person, t.Level, now)
+			return account.Raise(tx, approvedBy(b.Capacity), t.Person, t.Level, now)
 		}
 	case *act.Appointment:
 		e.entry.Kind, e.entry.Institution = "enrolment.appointment.approved", string(t.Institution)
@@ -105,9 +105,15 @@ func (s *Service) approvalEffects(chain *act.Chain, st act.Statement, b *act.App
 		if from.Before(st.At) {
 			from = st.At
 		}
-		e.apply = func(tx *db.Tx) error { return store.ValidateAppointment(tx, t.Appointment, from) }
+		e.apply = func(tx *db.Tx) error {
+			return movePost(tx, t.Appointment, machine.ApprovePost, approvedBy(b.Capacity), func(row machine.Row) error {
+				return store.ValidateAppointment(tx, t.Appointment, from, row)
+			})
+		}
 	case *act.Lift:
-		e.apply = func(tx *db.Tx) error { return account.ReactivateIn(tx, t.Person, "lift."+t.Reason, now) }
+		e.apply = func(tx *db.Tx) error {
+			return account.ReactivateIn(tx, approvedBy(b.Capacity), t.Person, "lift."+t.Reason, now)
+		}
 	}
 	return e, nil
 }
@@ -120,7 +126,9 @@ func (s *Service) endEffects(ctx context.Context, b *act.End) (effects, error) {
 	case act.EndAppointment:
 		e.entry.Kind, e.after = "enrolment.appointment.ended", failpoint.EnrolAppointEndAfter
 		e.apply = func(tx *db.Tx) error {
-			if err := store.EndAppointment(tx, b.Appointment, now, b.By, b.Reason); err != nil {
+			if err := movePost(tx, b.Appointment, machine.EndPost, signedBy(b.Capacity), func(row machine.Row) error {
+				return store.EndAppointment(tx, b.Appointment, now, b.By, b.Reason, row)
+			}); err != nil {
 				return err
 			}
 			return bump(tx)
@@ -138,7 +146,7 @@ func (s *Service) endEffects(ctx context.Context, b *act.End) (effects, error) {
 				if sha256.Sum256(c.PublicKey) != b.Key || c.State == passkey.Revoked {
 					continue
 				}
-				if err := passkey.Move(tx, b.Person, c.ID, c.State, passkey.Revoked, now); err != nil {
+				if err := passkey.Move(tx, b.Person, c.ID, machine.RevokeKey, signedBy(b.Capacity), now); err != nil {
 					return err
 				}
 			}
@@ -150,9 +158,37 @@ func (s *Service) endEffects(ctx context.Context, b *act.End) (effects, error) {
 			return bump(tx)
 		}
 	default:
-		e.apply = bump
+		e.apply = func(tx *db.Tx) error {
+			if _, err := machine.Role.Next(machine.RoleHeld, machine.EndRole, signedBy(b.Capacity)); err != nil {
+				return err
+			}
+			return bump(tx)
+		}
 	}
 	return e, nil
+}
+
+// signedBy and approvedBy are the basis of what an act does by itself, and of
+// what its approval does.
+func signedBy(capacity act.Role) machine.Basis {
+	return machine.Basis{By: machine.Actor(capacity), With: machine.Signed}
+}
+
+func approvedBy(capacity act.Role) machine.Basis {
+	return machine.Basis{By: machine.Actor(capacity), With: machine.Approved}
+}
+
+// movePost moves an appointment as the table says.
+func movePost(tx *db.Tx, id identity.AppointmentID, do machine.Command, b machine.Basis, move func(machine.Row) error) error {
+	a, err := store.AppointmentByID(tx, id)
+	if err != nil {
+		return err
+	}
+	row, err := machine.Post.Next(machine.State(a.State), do, b)
+	if err != nil {
+		return err
+	}
+	return move(row)
 }
 
 // usedIf maps a ticket that is not where it should be to ErrTicketUsed.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"oruro.gob.bo/suti/enrolment/account"
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/act"
 	"oruro.gob.bo/suti/internal/audit"
@@ -94,7 +95,7 @@ func (s *Service) EndKey(ctx context.Context, person identity.PersonID, id ident
 		if err := passkey.Lock(tx, person); err != nil {
 			return err
 		}
-		if err := passkey.Move(tx, person, id, have[i].State, passkey.Revoked, s.now()); err != nil {
+		if err := passkey.Move(tx, person, id, machine.RevokeKey, machine.Basis{By: machine.Holder, With: machine.Key}, s.now()); err != nil {
 			return err
 		}
 		if have[i].State == passkey.Active {

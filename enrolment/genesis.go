@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"oruro.gob.bo/suti/enrolment/account"
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/internal/store"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/act"
@@ -85,7 +86,11 @@ func (s *Service) found(ctx context.Context, signed *act.Signed, row store.Draft
 	}
 	body := signed.Statement().Body.(*act.Genesis) // Build made sure
 	now := s.now()
+	together := machine.Basis{By: machine.Founder, With: machine.Together}
 	err = s.admitted(ctx, signed, row, 0, func(tx *db.Tx) error {
+		if _, err := machine.Deployment.Next(store.Founded(tx), machine.Found, together); errors.Is(err, machine.ErrIllegal) {
+			return ErrGenesisDone
+		}
 		if err := store.Found(tx, hash[:], now); errors.Is(err, store.ErrNone) {
 			return ErrGenesisDone
 		} else if err != nil {
@@ -96,7 +101,7 @@ func (s *Service) found(ctx context.Context, signed *act.Signed, row store.Draft
 		entry: audit.Entry{Kind: "enrolment.act.genesis"},
 		apply: func(tx *db.Tx) error {
 			for _, f := range body.Founders {
-				if err := account.Raise(tx, f.Person, identity.N3, now); err != nil {
+				if err := account.Raise(tx, together, f.Person, identity.N3, now); err != nil {
 					return err
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"oruro.gob.bo/suti/enrolment/account"
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/internal/page"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/act"
@@ -151,7 +152,7 @@ func (w *site) remove(rw http.ResponseWriter, r *http.Request) error {
 // once an earlier passkey and the new one have signed for it.
 func (w *site) added(r *http.Request, a answer) (string, error) {
 	me := who(r).Person()
-	c, err := w.cfg.Passkeys.FinishRegistration(r.Context(), a.ID, passkey.Enrol, bindSession(r), a.Response, a.Label)
+	c, err := w.cfg.Passkeys.FinishRegistration(r.Context(), machine.Basis{By: machine.Holder, With: machine.Key}, a.ID, passkey.Enrol, bindSession(r), a.Response, a.Label)
 	if err != nil {
 		return "", err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"oruro.gob.bo/suti/enrolment/account"
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/internal/store"
 	"oruro.gob.bo/suti/internal/act"
 	"oruro.gob.bo/suti/internal/audit"
@@ -66,7 +67,7 @@ func (s *Service) StopPerson(ctx context.Context, actor string, person identity.
 	if err := s.spared(ctx, person); err != nil {
 		return err
 	}
-	return s.cfg.Accounts.Suspend(ctx, actor, person, "operator: "+reason)
+	return s.cfg.Accounts.Suspend(ctx, machine.Basis{By: machine.Operator}, actor, person, "operator: "+reason)
 }
 
 // spared demands that others hold each general role that a person holds.

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/internal/store"
 	"oruro.gob.bo/suti/internal/act"
 	"oruro.gob.bo/suti/internal/audit"
@@ -191,7 +192,7 @@ func (s *Service) Appoint(ctx context.Context, by identity.PersonID, r Appointme
 	if err != nil {
 		return Draft{}, err
 	}
-	k, capacity, err := s.adminOf(ctx, by, p.Institution.ID)
+	k, capacity, err := s.capable(ctx, by, p.Institution.ID, machine.Proposal, machine.Nothing, machine.ProposeAppointment, machine.Another)
 	if err != nil {
 		return Draft{}, err
 	}
@@ -243,7 +244,7 @@ func (s *Service) EndAppointment(ctx context.Context, by identity.PersonID, id i
 	}
 	capacity := act.Holder
 	if by != a.Person {
-		if capacity, err = capacityOf(k.chain, by, a.Institution.ID, s.now(), act.InstitutionAdmin, act.Administrator, act.Supervisor); err != nil {
+		if _, capacity, err = s.capable(ctx, by, a.Institution.ID, machine.Post, machine.PostHeld, machine.EndPost, machine.Signed); err != nil {
 			return Draft{}, err
 		}
 	}

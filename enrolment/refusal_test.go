@@ -9,6 +9,7 @@ import (
 
 	"oruro.gob.bo/suti/enrolment"
 	"oruro.gob.bo/suti/enrolment/account"
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/act"
 	"oruro.gob.bo/suti/internal/db/dbtest"
@@ -450,7 +451,7 @@ func TestSecondPasskey(t *testing.T) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		cred, err := h.keys.FinishRegistration(h.ctx(), c.ID, passkey.Enrol, bind, answer, "Otro celular")
+		cred, err := h.keys.FinishRegistration(h.ctx(), machine.Basis{By: machine.Holder, With: machine.Key}, c.ID, passkey.Enrol, bind, answer, "Otro celular")
 		if err != nil {
 			h.t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/internal/store"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/act"
@@ -27,7 +28,7 @@ type GrantRequest struct {
 // Grant drafts the grant of a role: an administrator signs it, a supervisor
 // approves it. The person has to be enrolled at N2 or above.
 func (s *Service) Grant(ctx context.Context, by identity.PersonID, r GrantRequest) (Draft, error) {
-	k, err := s.role(ctx, by, act.Administrator, "")
+	k, _, err := s.capable(ctx, by, "", machine.Proposal, machine.Nothing, machine.ProposeRole, machine.Another)
 	if err != nil {
 		return Draft{}, err
 	}
@@ -50,11 +51,33 @@ func (s *Service) EndRole(ctx context.Context, by, person identity.PersonID, r a
 	}
 	capacity := act.Holder
 	if by != person {
-		if capacity, err = capacityOf(k.chain, by, "", s.now(), act.Administrator, act.Supervisor); err != nil {
+		if _, capacity, err = s.capable(ctx, by, "", machine.Role, machine.RoleHeld, machine.EndRole, machine.Signed); err != nil {
 			return Draft{}, err
 		}
 	}
 	return s.propose(ctx, proposal{genesis: k.genesis, body: &act.End{What: act.EndRole, Person: person, Role: r, Institution: ins, Reason: reason, By: by, Capacity: capacity}})
+}
+
+// capable returns in which capacity a person may give a command, by the table of
+// a machine; act.ErrRole if in none. Holder is no capacity of staff.
+func (s *Service) capable(ctx context.Context, by identity.PersonID, ins identity.InstitutionID, m *machine.Machine, from machine.State, do machine.Command, with machine.Evidence) (*known, act.Role, error) {
+	k, err := s.load(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	r, err := capacityOf(k.chain, by, ins, s.now(), rolesOf(m.Actors(from, do, with))...)
+	return k, r, err
+}
+
+// rolesOf are the roles of staff among actors, spelled alike.
+func rolesOf(list []machine.Actor) []act.Role {
+	var out []act.Role
+	for _, a := range list {
+		if a != machine.Holder {
+			out = append(out, act.Role(a))
+		}
+	}
+	return out
 }
 
 // Waiting is an act that waits for an approval.
@@ -139,20 +162,23 @@ func (s *Service) approver(c *act.Chain, w Waiting, p identity.PersonID) (act.Ro
 	case w.Person:
 		return "", fmt.Errorf("%w: about the approver", act.ErrSelf)
 	}
-	roles, ins := []act.Role{act.Supervisor}, identity.InstitutionID("")
+	do, ins := machine.ApproveOther, identity.InstitutionID("")
 	switch b := w.Statement.Body.(type) {
 	case *act.Enrolment:
+		do = machine.ApproveEnrolment
 		if b.Level <= identity.N2 && !b.Replaces {
 			if _, err := c.Enrolled(b.Person, s.now()); errors.Is(err, act.ErrNotEnrolled) {
-				roles = append(roles, act.Registrar)
+				do = machine.ApproveFirst
 			}
 		}
+	case *act.RoleGrant:
+		do = machine.ApproveRole
 	case *act.Appointment:
-		roles, ins = append(roles, act.InstitutionAdmin), b.Institution
+		do, ins = machine.ApproveAppointment, b.Institution
 	case *act.Lift:
-		roles = append(roles, act.Administrator)
+		do = machine.ApproveLift
 	}
-	return capacityOf(c, p, ins, s.now(), roles...)
+	return capacityOf(c, p, ins, s.now(), rolesOf(machine.Proposal.Actors(machine.Waits, do, machine.Another))...)
 }
 
 // Approve drafts the approval of an act that waits. Its signer must hold a role
@@ -192,7 +218,7 @@ func (s *Service) Suspend(ctx context.Context, by, person identity.PersonID, rea
 	if by == person {
 		return Draft{}, fmt.Errorf("%w: use the own stop button", act.ErrSelf)
 	}
-	capacity, err := capacityOf(k.chain, by, "", s.now(), act.Supervisor, act.Administrator, act.Registrar)
+	_, capacity, err := s.capable(ctx, by, "", machine.Person, machine.Live, machine.Stop, machine.Signed)
 	if err != nil {
 		return Draft{}, err
 	}
@@ -202,7 +228,7 @@ func (s *Service) Suspend(ctx context.Context, by, person identity.PersonID, rea
 // Stop is a person's own stop button: it needs no signature, so that it works
 // without the lost passkey. account.ErrState if the person is stopped already.
 func (s *Service) Stop(ctx context.Context, person identity.PersonID) error {
-	if err := s.cfg.Accounts.Suspend(ctx, actor(person), person, "own-stop"); err != nil {
+	if err := s.cfg.Accounts.Suspend(ctx, machine.Basis{By: machine.Holder, With: machine.Session}, actor(person), person, "own-stop"); err != nil {
 		return err
 	}
 	return failpoint.Hit(failpoint.EnrolSuspendAfter)
@@ -230,7 +256,7 @@ func (s *Service) Lift(ctx context.Context, by identity.PersonID, suspension ide
 	if by == row.Person {
 		return Draft{}, fmt.Errorf("%w: own suspension", act.ErrSelf)
 	}
-	capacity, err := capacityOf(k.chain, by, "", s.now(), act.Supervisor, act.Administrator, act.Registrar)
+	_, capacity, err := s.capable(ctx, by, "", machine.Proposal, machine.Nothing, machine.ProposeLift, machine.Another)
 	if err != nil {
 		return Draft{}, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"oruro.gob.bo/suti/enrolment/account"
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/internal/store"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/act"
@@ -193,7 +194,7 @@ func (s *Service) FinishKey(ctx context.Context, browser []byte, ceremony string
 	if _, err := s.fresh(ctx, browser); err != nil {
 		return passkey.Credential{}, err
 	}
-	return s.cfg.Passkeys.FinishRegistration(ctx, ceremony, passkey.Enrol, bindBrowser(browser), response, label)
+	return s.cfg.Passkeys.FinishRegistration(ctx, machine.Basis{By: machine.Browser, With: machine.Secret}, ceremony, passkey.Enrol, bindBrowser(browser), response, label)
 }
 
 // fresh returns the browser's ticket if it is open and its person has no passkey.

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/internal/store"
 	"oruro.gob.bo/suti/internal/act"
 	"oruro.gob.bo/suti/internal/audit"
@@ -80,6 +81,9 @@ func (s *Service) Withdraw(ctx context.Context, author identity.PersonID, id ide
 	}
 	if w.Verdict != nil {
 		return ErrDone
+	}
+	if _, err := machine.Proposal.Next(machine.Waits, machine.Withdraw, machine.Basis{By: machine.Holder, With: machine.Own}); err != nil {
+		return err
 	}
 	return s.conclude(ctx, w.Waiting, store.Verdict{Verdict: store.Withdrawn, By: author}, "")
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"oruro.gob.bo/suti/enrolment"
+	"oruro.gob.bo/suti/enrolment/account"
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/internal/act"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/db/dbtest"
@@ -291,7 +293,7 @@ func TestSuspendedBetweenPageAndPost(t *testing.T) {
 		}
 		for _, who := range []*member{h.registrar, h.supervisor, clerk, citizen} {
 			s.auth.stamp(who.id, h.epoch(who.id))
-			if err := h.accounts.Suspend(h.ctx(), "test", who.id, "test"); err != nil {
+			if err := h.accounts.Suspend(h.ctx(), machine.Basis{By: machine.Operator}, "test", who.id, "test"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -338,7 +340,9 @@ func TestSuspendedBetweenPageAndPost(t *testing.T) {
 			t.Errorf("%d rows were written", after-before)
 		}
 		// Lifted, an old page of before still does nothing.
-		if err := h.accounts.Reactivate(h.ctx(), "test", citizen.id, "test"); err != nil {
+		if err := h.d.Write(h.ctx(), func(tx *db.Tx) error {
+			return account.ReactivateIn(tx, machine.Basis{By: machine.Supervisor, With: machine.Approved}, citizen.id, "test", h.clock.Now())
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if status, _, page := s.as(citizen).post("/cuenta/bloquear", nil); status != http.StatusForbidden || !strings.Contains(page, "No se guardó nada") {

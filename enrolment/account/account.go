@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/envelope"
@@ -36,10 +37,10 @@ type State string
 
 // The states.
 const (
-	Requested State = "solicitada" // self-asserted, not proven
-	Live      State = "activa"
-	Suspended State = "suspendida"
-	Closed    State = "cerrada"
+	Requested = State(machine.Requested) // self-asserted, not proven
+	Live      = State(machine.Live)
+	Suspended = State(machine.Suspended)
+	Closed    = State(machine.Closed)
 )
 
 // DataKeys gives the keys under which people's data is sealed.
@@ -125,6 +126,10 @@ func (s *Service) Register(ctx context.Context, in Registration) (identity.Perso
 		return "", err
 	}
 	full := s.fullKey(in)
+	row, err := machine.Person.Next(machine.Nothing, machine.Register, machine.Basis{By: machine.Browser})
+	if err != nil {
+		return "", err
+	}
 	err = s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
 		if err := unproven(tx, full); err != nil {
 			return err
@@ -133,7 +138,7 @@ func (s *Service) Register(ctx context.Context, in Registration) (identity.Perso
 			return err
 		}
 		if _, err := tx.Exec(`INSERT INTO enrolment_person (id, state, level, doc_full, doc_login, profile, created_at, changed_at) VALUES ($1, $2, 0, $3, $4, $5, $6, $6)`,
-			string(person), string(Requested), full, s.loginKey(in.Document.String()), box, db.Micros(now)); err != nil {
+			string(person), string(row.To), full, s.loginKey(in.Document.String()), box, db.Micros(now)); err != nil {
 			return err
 		}
 		_, err := s.cfg.Audit.Append(tx, entry)
@@ -248,12 +253,39 @@ func (s *Service) find(ctx context.Context, key []byte) (identity.PersonID, erro
 	return identity.PersonID(found[0]), nil
 }
 
+// step asks the table of a person's record whether a command is possible now.
+// ErrState if not, ErrUnknown if there is no such record.
+func step(q db.Querier, person identity.PersonID, do machine.Command, b machine.Basis) (machine.Row, error) {
+	var state machine.State
+	var level int64
+	err := q.QueryRow(`SELECT state, level FROM enrolment_person WHERE id = $1`, string(person)).Scan(&state, &level)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrUnknown
+	}
+	if err != nil {
+		return machine.Row{}, err
+	}
+	if do == machine.Lift && level == 0 {
+		do = machine.LiftUnproven
+	}
+	row, err := machine.Person.Next(state, do, b)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrState, err)
+	}
+	return row, err
+}
+
 // Raise sets a person's level by the act that proves it, in the caller's
-// transaction. It never lowers, and only moves a requested or live record. If
-// another live record has the same document it is ErrExists.
-func Raise(tx *db.Tx, person identity.PersonID, level identity.Level, now time.Time) error {
-	n, err := tx.Exec(`UPDATE enrolment_person SET state = 'activa', level = $2, changed_at = $3 WHERE id = $1 AND level <= $2 AND state IN ('solicitada', 'activa')`,
-		string(person), int64(level), db.Micros(now))
+// transaction. It never lowers, and only moves a record as the table of people
+// allows, else it is ErrState. If another live record has the same document it
+// is ErrExists.
+func Raise(tx *db.Tx, b machine.Basis, person identity.PersonID, level identity.Level, now time.Time) error {
+	row, err := step(tx, person, machine.Prove, b)
+	if err != nil {
+		return err
+	}
+	n, err := tx.Exec(`UPDATE enrolment_person SET state = $4, level = $2, changed_at = $3 WHERE id = $1 AND level <= $2 AND state = $5`,
+		string(person), int64(level), db.Micros(now), string(row.To), string(row.From))
 	if db.IsUnique(err, "enrolment_person_document") {
 		return ErrExists
 	}
@@ -301,24 +333,17 @@ func Bump(tx *db.Tx, person identity.PersonID, state subject.State, cause string
 
 // Suspend takes a person out of use: every session, token and pending signature
 // is dead with the commit. ErrState if the person is suspended or closed already.
-func (s *Service) Suspend(ctx context.Context, actor string, person identity.PersonID, cause string) error {
-	return s.move(ctx, actor, person, "enrolment.account.suspended", cause, Suspended, SuspendIn)
-}
-
-// Reactivate brings a suspended person back; nothing granted before revives.
-func (s *Service) Reactivate(ctx context.Context, actor string, person identity.PersonID, cause string) error {
-	return s.move(ctx, actor, person, "enrolment.account.reactivated", cause, Live, ReactivateIn)
-}
-
-func (s *Service) move(ctx context.Context, actor string, person identity.PersonID, kind, cause string, to State,
-	change func(*db.Tx, identity.PersonID, string, time.Time) error) error {
-	entry, err := s.cfg.Audit.Prepare(ctx, audit.Entry{Kind: kind, Subject: person, Actor: actor, Object: string(person), Outcome: string(to), Payload: map[string]any{"cause": cause}})
+// What lifts it is an act, in the transaction of that ([ReactivateIn]).
+func (s *Service) Suspend(ctx context.Context, b machine.Basis, actor string, person identity.PersonID, cause string) error {
+	entry, err := s.cfg.Audit.Prepare(ctx, audit.Entry{
+		Kind: "enrolment.account.suspended", Subject: person, Actor: actor, Object: string(person), Outcome: string(Suspended), Payload: map[string]any{"cause": cause},
+	})
 	if err != nil {
 		return err
 	}
 	now := s.cfg.Now()
 	return s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := change(tx, person, cause, now); err != nil {
+		if err := SuspendIn(tx, b, person, cause, now); err != nil {
 			return err
 		}
 		_, err := s.cfg.Audit.Append(tx, entry)
@@ -327,27 +352,38 @@ func (s *Service) move(ctx context.Context, actor string, person identity.Person
 }
 
 // SuspendIn is Suspend in the caller's transaction, which MUST hold the audit
-// entry of its cause.
-func SuspendIn(tx *db.Tx, person identity.PersonID, cause string, now time.Time) error {
-	n, err := tx.Exec(`UPDATE enrolment_person SET state = 'suspendida', changed_at = $2 WHERE id = $1 AND state IN ('solicitada', 'activa')`, string(person), db.Micros(now))
-	if err == nil && n == 0 {
-		err = ErrState
-	}
-	if err != nil {
-		return err
-	}
-	return Bump(tx, person, subject.Suspended, cause, now)
+// entry of its cause. Of somebody stopped already, an act of suspension only
+// records it: her epoch moves on all the same.
+func SuspendIn(tx *db.Tx, b machine.Basis, person identity.PersonID, cause string, now time.Time) error {
+	return shift(tx, machine.Stop, b, person, cause, now)
 }
 
-// ReactivateIn is Reactivate in the caller's transaction, under the same duty.
-// A person who had proven nothing is back where she was.
-func ReactivateIn(tx *db.Tx, person identity.PersonID, cause string, now time.Time) error {
-	n, err := tx.Exec(`UPDATE enrolment_person SET state = CASE WHEN level = 0 THEN 'solicitada' ELSE 'activa' END, changed_at = $2 WHERE id = $1 AND state = 'suspendida'`, string(person), db.Micros(now))
-	if err == nil && n == 0 {
-		err = ErrState
-	}
+// ReactivateIn brings a suspended person back in the caller's transaction, under
+// the same duty; nothing granted before revives. A person who had proven nothing
+// is back where she was.
+func ReactivateIn(tx *db.Tx, b machine.Basis, person identity.PersonID, cause string, now time.Time) error {
+	return shift(tx, machine.Lift, b, person, cause, now)
+}
+
+// shift moves a record as the table says, and the epoch with it.
+func shift(tx *db.Tx, do machine.Command, b machine.Basis, person identity.PersonID, cause string, now time.Time) error {
+	row, err := step(tx, person, do, b)
 	if err != nil {
 		return err
 	}
-	return Bump(tx, person, subject.Active, cause, now)
+	n, err := tx.Exec(`UPDATE enrolment_person SET state = $2, changed_at = $3 WHERE id = $1 AND state = $4`, string(person), string(row.To), db.Micros(now), string(row.From))
+	if err == nil && n == 0 {
+		err = ErrState
+	}
+	if err != nil || !row.Has(machine.EpochMoves) {
+		return err
+	}
+	to := subject.Active
+	switch {
+	case row.From == row.To:
+		to = "" // stays as it is
+	case row.To == machine.Suspended:
+		to = subject.Suspended
+	}
+	return Bump(tx, person, to, cause, now)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"oruro.gob.bo/suti/enrolment/account"
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/db/dbtest"
@@ -93,8 +94,18 @@ func (h *harness) register(in account.Registration) identity.PersonID {
 	return p
 }
 
+// approved is an act that a second member of staff approved.
+var approved = machine.Basis{By: machine.Supervisor, With: machine.Approved}
+
+// own is the person's own stop button.
+var own = machine.Basis{By: machine.Holder, With: machine.Session}
+
+func (h *harness) reactivate(p identity.PersonID) error {
+	return h.d.Write(h.t.Context(), func(tx *db.Tx) error { return account.ReactivateIn(tx, approved, p, "checked", h.clock.Now()) })
+}
+
 func (h *harness) raise(p identity.PersonID, l identity.Level) error {
-	return h.d.Write(h.t.Context(), func(tx *db.Tx) error { return account.Raise(tx, p, l, h.clock.Now()) })
+	return h.d.Write(h.t.Context(), func(tx *db.Tx) error { return account.Raise(tx, approved, p, l, h.clock.Now()) })
 }
 
 func (h *harness) live(in account.Registration) identity.PersonID {
@@ -182,8 +193,8 @@ func TestSuspensionMovesTheEpochAndTellsOthers(t *testing.T) {
 			active bool
 			level  identity.Level
 		}{
-			{func() error { return h.svc.Suspend(h.t.Context(), string(p), p, "own-stop") }, false, identity.N2},
-			{func() error { return h.svc.Reactivate(h.t.Context(), "per_x", p, "checked") }, true, identity.N2},
+			{func() error { return h.svc.Suspend(h.t.Context(), own, string(p), p, "own-stop") }, false, identity.N2},
+			{func() error { return h.reactivate(p) }, true, identity.N2},
 		}
 		for i, s := range steps {
 			if err := s.do(); err != nil {
@@ -222,12 +233,12 @@ func TestSuspensionMovesTheEpochAndTellsOthers(t *testing.T) {
 func TestSuspensionProvesNothing(t *testing.T) {
 	each(t, func(h *harness) {
 		p := h.register(ana())
-		if err := h.svc.Suspend(h.t.Context(), string(p), p, "own-stop"); err != nil {
+		if err := h.svc.Suspend(h.t.Context(), own, string(p), p, "own-stop"); err != nil {
 			h.t.Fatal(err)
 		}
 		wantErr(h.t, "raised while suspended", h.raise(p, identity.N2), account.ErrState)
 		h.register(ana()) // still keeps nobody out
-		if err := h.svc.Reactivate(h.t.Context(), "per_x", p, "checked"); err != nil {
+		if err := h.reactivate(p); err != nil {
 			h.t.Fatal(err)
 		}
 		_, err := h.svc.FindByDocument(h.t.Context(), ana().Document)
@@ -256,10 +267,10 @@ func TestNothingReadableAtRest(t *testing.T) {
 	h := newHarness(t, d)
 	p := h.live(ana())
 	const password = "caballo-correcto-99"
-	if err := h.svc.SetPassword(t.Context(), "per_registrar", p, password); err != nil {
+	if err := h.svc.SetPassword(t.Context(), account.Seeded, "per_registrar", p, password); err != nil {
 		t.Fatal(err)
 	}
-	cells, err := h.svc.IssueCard(t.Context(), "per_registrar", p, 0)
+	cells, err := h.svc.IssueCard(t.Context(), account.Seeded, "per_registrar", p, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

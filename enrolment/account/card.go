@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/identity"
@@ -54,9 +55,32 @@ type Cell struct {
 	Code   string // six digits
 }
 
+// Basis is who asks for a card or a password, and on what evidence.
+type Basis = machine.Basis
+
+// Seeded is the basis of the people of a demonstration.
+var Seeded = Basis{By: machine.Demo}
+
+// cardStep asks the table of password and card whether a command is possible now.
+func cardStep(q db.Querier, person identity.PersonID, do machine.Command, b Basis) (machine.Row, error) {
+	var live int64
+	if err := q.QueryRow(`SELECT count(*) FROM enrolment_card WHERE person = $1 AND voided_at IS NULL`, string(person)).Scan(&live); err != nil {
+		return machine.Row{}, err
+	}
+	state := machine.Nothing
+	if live > 0 {
+		state = machine.CardLive
+	}
+	row, err := machine.Card.Next(state, do, b)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrState, err)
+	}
+	return row, err
+}
+
 // IssueCard makes a code card for a person and voids the one before. The cells
 // are returned once, to be printed; only their hashes are kept.
-func (s *Service) IssueCard(ctx context.Context, actor string, person identity.PersonID, cells int) ([]Cell, error) {
+func (s *Service) IssueCard(ctx context.Context, b Basis, actor string, person identity.PersonID, cells int) ([]Cell, error) {
 	if cells <= 0 {
 		cells = DefaultCells
 	}
@@ -81,8 +105,14 @@ func (s *Service) IssueCard(ctx context.Context, actor string, person identity.P
 		return nil, err
 	}
 	err = s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
-		if _, err := tx.Exec(`UPDATE enrolment_card SET voided_at = $2 WHERE person = $1 AND voided_at IS NULL`, string(person), db.Micros(now)); err != nil {
+		row, err := cardStep(tx, person, machine.PrintCard, b)
+		if err != nil {
 			return err
+		}
+		if row.Has(machine.CardVoided) {
+			if _, err := tx.Exec(`UPDATE enrolment_card SET voided_at = $2 WHERE person = $1 AND voided_at IS NULL`, string(person), db.Micros(now)); err != nil {
+				return err
+			}
 		}
 		if _, err := tx.Exec(`INSERT INTO enrolment_card (id, person, salt, cells, created_at) VALUES ($1, $2, $3, $4, $5)`, id, string(person), salt, int64(cells), db.Micros(now)); err != nil {
 			return err
@@ -90,7 +120,7 @@ func (s *Service) IssueCard(ctx context.Context, actor string, person identity.P
 		if err := insertCells(tx, id, hashes); err != nil {
 			return err
 		}
-		_, err := s.cfg.Audit.Append(tx, entry)
+		_, err = s.cfg.Audit.Append(tx, entry)
 		return err
 	})
 	switch {

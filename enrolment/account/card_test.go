@@ -20,7 +20,7 @@ var browser = []byte("browser-1")
 func (h *harness) carded(cells int) (identity.PersonID, map[string]string) {
 	h.t.Helper()
 	p := h.live(ana())
-	if err := h.svc.SetPassword(h.t.Context(), "per_registrar", p, password); err != nil {
+	if err := h.svc.SetPassword(h.t.Context(), account.Seeded, "per_registrar", p, password); err != nil {
 		h.t.Fatal(err)
 	}
 	return p, h.issue(p, cells)
@@ -28,7 +28,7 @@ func (h *harness) carded(cells int) (identity.PersonID, map[string]string) {
 
 func (h *harness) issue(p identity.PersonID, cells int) map[string]string {
 	h.t.Helper()
-	list, err := h.svc.IssueCard(h.t.Context(), "per_registrar", p, cells)
+	list, err := h.svc.IssueCard(h.t.Context(), account.Seeded, "per_registrar", p, cells)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestAnswersThatProveNothing(t *testing.T) {
 			wantErr(h.t, name, try(), account.ErrRefused)
 			h.clock.Add(2 * time.Hour) // so that throttling is no part of it
 		}
-		if err := h.svc.Suspend(h.t.Context(), string(p), p, "own-stop"); err != nil {
+		if err := h.svc.Suspend(h.t.Context(), own, string(p), p, "own-stop"); err != nil {
 			h.t.Fatal(err)
 		}
 		c := h.ask("9990001-1A")
@@ -279,7 +279,7 @@ func TestLargeCard(t *testing.T) {
 			h.t.Errorf("2,000 cells and 20 logins took %v", took)
 		}
 		p := h.register(account.Registration{Name: ana().Name, Document: identity.Document{Type: identity.DocumentCI, Number: "5550001"}, BirthDate: ana().BirthDate})
-		if _, err := h.svc.IssueCard(h.t.Context(), "x", p, 10_001); err == nil {
+		if _, err := h.svc.IssueCard(h.t.Context(), account.Seeded, "x", p, 10_001); err == nil {
 			h.t.Error("a card without bound")
 		}
 	})
@@ -289,14 +289,14 @@ func TestPasswordRules(t *testing.T) {
 	each(t, func(h *harness) {
 		p := h.live(ana())
 		for _, bad := range []string{"", "corta12", "\xff\xfe\xfd345678", string(make([]byte, 257))} {
-			wantErr(h.t, fmt.Sprintf("%q", bad), h.svc.SetPassword(h.t.Context(), "x", p, bad), account.ErrPassword)
+			wantErr(h.t, fmt.Sprintf("%q", bad), h.svc.SetPassword(h.t.Context(), account.Seeded, "x", p, bad), account.ErrPassword)
 		}
 		nobody := identity.PersonID(identity.NewID("per", t0))
-		wantErr(h.t, "nobody's password", h.svc.SetPassword(h.t.Context(), "x", nobody, password), account.ErrUnknown)
-		_, err := h.svc.IssueCard(h.t.Context(), "x", nobody, 0)
+		wantErr(h.t, "nobody's password", h.svc.SetPassword(h.t.Context(), account.Seeded, "x", nobody, password), account.ErrUnknown)
+		_, err := h.svc.IssueCard(h.t.Context(), account.Seeded, "x", nobody, 0)
 		wantErr(h.t, "nobody's card", err, account.ErrUnknown)
 		// Composed and decomposed letters are one password.
-		if err := h.svc.SetPassword(h.t.Context(), "x", p, "contraseña-ñandú"); err != nil {
+		if err := h.svc.SetPassword(h.t.Context(), account.Seeded, "x", p, "contraseña-ñandú"); err != nil {
 			h.t.Fatal(err)
 		}
 		card := h.issue(p, 0)

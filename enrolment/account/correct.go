@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/identity"
@@ -50,8 +51,12 @@ func (s *Service) Correct(ctx context.Context, person identity.PersonID, in Regi
 		if err := unproven(tx, full); err != nil {
 			return err
 		}
-		n, err := tx.Exec(`UPDATE enrolment_person SET doc_full = $2, doc_login = $3, profile = $4, changed_at = $5 WHERE id = $1 AND state = 'solicitada' AND level = 0`,
-			string(person), full, s.loginKey(in.Document.String()), box, db.Micros(now))
+		row, err := step(tx, person, machine.Correct, machine.Basis{By: machine.Browser, With: machine.Secret})
+		if err != nil {
+			return err
+		}
+		n, err := tx.Exec(`UPDATE enrolment_person SET doc_full = $2, doc_login = $3, profile = $4, changed_at = $5 WHERE id = $1 AND state = $6 AND level = 0`,
+			string(person), full, s.loginKey(in.Document.String()), box, db.Micros(now), string(row.From))
 		if err == nil && n == 0 {
 			err = ErrState
 		}

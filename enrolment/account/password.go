@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
 
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/identity"
@@ -20,7 +21,7 @@ import (
 
 // SetPassword sets a person's password. The caller has authenticated the
 // person, or stands with her at a counter.
-func (s *Service) SetPassword(ctx context.Context, actor string, person identity.PersonID, password string) error {
+func (s *Service) SetPassword(ctx context.Context, b Basis, actor string, person identity.PersonID, password string) error {
 	password = norm.NFKC.String(password)
 	if !utf8.ValidString(password) || utf8.RuneCountInString(password) < minPassword || len(password) > maxPassword {
 		return ErrPassword
@@ -35,6 +36,9 @@ func (s *Service) SetPassword(ctx context.Context, actor string, person identity
 	}
 	now := s.cfg.Now()
 	err = s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+		if _, err := cardStep(tx, person, machine.SetPassword, b); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(`INSERT INTO enrolment_password (person, hash, changed_at) VALUES ($1, $2, $3)
 			ON CONFLICT (person) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at`, string(person), hash, db.Micros(now)); err != nil {
 			return err

@@ -3,6 +3,7 @@ package passkey
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
 
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/identity"
@@ -171,8 +173,12 @@ func (s *Service) used(ctx context.Context, cred *stored, record *webauthn.Crede
 		if who.State != subject.Active {
 			return ErrNotActive
 		}
-		n, err := tx.Exec(`UPDATE enrolment_credential SET sign_count = $2, backed_up = $3, used_at = $4 WHERE id = $1 AND state = 'active' AND (sign_count < $2 OR sign_count = 0 AND $2 = 0)`,
-			string(cred.ID), count, flag(record.Flags.BackupState), db.Micros(now))
+		row, err := machine.Credential.Next(machine.State(cred.State), machine.UseKey, machine.Basis{By: machine.Holder, With: machine.Key})
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrNotActive, err)
+		}
+		n, err := tx.Exec(`UPDATE enrolment_credential SET sign_count = $2, backed_up = $3, used_at = $4 WHERE id = $1 AND state = $5 AND (sign_count < $2 OR sign_count = 0 AND $2 = 0)`,
+			string(cred.ID), count, flag(record.Flags.BackupState), db.Micros(now), string(row.From))
 		if err != nil {
 			return err
 		}
@@ -197,8 +203,11 @@ func (s *Service) suspect(ctx context.Context, cred *stored, counter uint32) err
 		return err
 	}
 	err = s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec(`UPDATE enrolment_credential SET state = 'suspect', changed_at = $2 WHERE id = $1 AND state = 'active'`, string(cred.ID), db.Micros(s.cfg.Now()))
-		if err != nil || n == 0 {
+		err := Move(tx, cred.Person, cred.ID, machine.SuspectKey, machine.Basis{By: machine.System, With: machine.Measured}, s.cfg.Now())
+		if errors.Is(err, ErrRefused) || errors.Is(err, ErrUnknown) {
+			return nil // out of use already
+		}
+		if err != nil {
 			return err
 		}
 		_, err = s.cfg.Audit.Append(tx, entry)
@@ -223,15 +232,15 @@ func (s *Service) Credentials(ctx context.Context, person identity.PersonID) ([]
 	return out, nil
 }
 
-// SetState moves a person's credential from one state to another, once. Revoked
-// is final. It returns ErrUnknown if the credential is not in that state.
-func (s *Service) SetState(ctx context.Context, actor string, person identity.PersonID, id identity.CredentialID, from, to State) error {
-	entry, err := s.cfg.Audit.Prepare(ctx, audit.Entry{Kind: "enrolment.passkey.changed", Subject: person, Actor: actor, Object: string(id), Outcome: string(to)})
+// Suspend takes a passkey out of use of which this program measured that it may
+// be a copy. It returns ErrUnknown if it is not in use.
+func (s *Service) Suspend(ctx context.Context, actor string, person identity.PersonID, id identity.CredentialID) error {
+	entry, err := s.cfg.Audit.Prepare(ctx, audit.Entry{Kind: "enrolment.passkey.changed", Subject: person, Actor: actor, Object: string(id), Outcome: string(Suspended)})
 	if err != nil {
 		return err
 	}
 	return s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := Move(tx, person, id, from, to, s.cfg.Now()); err != nil {
+		if err := Move(tx, person, id, machine.SuspendKey, machine.Basis{By: machine.System, With: machine.Measured}, s.cfg.Now()); err != nil {
 			return err
 		}
 		_, err := s.cfg.Audit.Append(tx, entry)
@@ -239,14 +248,24 @@ func (s *Service) SetState(ctx context.Context, actor string, person identity.Pe
 	})
 }
 
-// Move is SetState in the caller's transaction, which MUST hold the audit entry
-// of its cause.
-func Move(tx *db.Tx, person identity.PersonID, id identity.CredentialID, from, to State, now time.Time) error {
-	if from == Revoked || from == to {
-		return fmt.Errorf("%w: a revoked passkey stays revoked", ErrRefused)
+// Move moves a person's passkey as the table of passkeys says, in the caller's
+// transaction, which MUST hold the audit entry of its cause. ErrRefused if the
+// table has no such line, ErrUnknown if there is no such passkey.
+func Move(tx *db.Tx, person identity.PersonID, id identity.CredentialID, do machine.Command, b machine.Basis, now time.Time) error {
+	var state machine.State
+	err := tx.QueryRow(`SELECT state FROM enrolment_credential WHERE id = $1 AND person = $2`, string(id), string(person)).Scan(&state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrUnknown
+	}
+	if err != nil {
+		return err
+	}
+	row, err := machine.Credential.Next(state, do, b)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	n, err := tx.Exec(`UPDATE enrolment_credential SET state = $4, changed_at = $5 WHERE id = $1 AND person = $2 AND state = $3`,
-		string(id), string(person), string(from), string(to), db.Micros(now))
+		string(id), string(person), string(row.From), string(row.To), db.Micros(now))
 	if err == nil && n == 0 {
 		err = ErrUnknown
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
 
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/envelope"
@@ -162,10 +163,10 @@ type State string
 
 // The states. Suspect is a credential whose counter did not rise.
 const (
-	Active    State = "active"
-	Suspect   State = "suspect"
-	Suspended State = "suspended"
-	Revoked   State = "revoked"
+	Active    = State(machine.KeyActive)
+	Suspect   = State(machine.KeySuspect)
+	Suspended = State(machine.KeySuspended)
+	Revoked   = State(machine.KeyRevoked)
 )
 
 // Credential is a registered passkey.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/assertion"
 	"oruro.gob.bo/suti/internal/audit"
@@ -108,7 +109,7 @@ func (h *harness) register(p identity.PersonID, a *softauthn.Authenticator) (pas
 	if err != nil {
 		return passkey.Credential{}, err
 	}
-	return h.svc.FinishRegistration(h.t.Context(), c.ID, passkey.Enrol, h.bind, answer, "Mi celular")
+	return h.svc.FinishRegistration(h.t.Context(), machine.Basis{By: machine.Holder, With: machine.Key}, c.ID, passkey.Enrol, h.bind, answer, "Mi celular")
 }
 
 func (h *harness) mustRegister(p identity.PersonID, a *softauthn.Authenticator) passkey.Credential {
@@ -207,7 +208,7 @@ func TestCeremonyIsBound(t *testing.T) {
 				return err
 			},
 			"as a registration": func(c passkey.Ceremony, answer []byte) error {
-				_, err := h.svc.FinishRegistration(h.t.Context(), c.ID, passkey.Login, h.bind, answer, "")
+				_, err := h.svc.FinishRegistration(h.t.Context(), machine.Basis{By: machine.Holder, With: machine.Key}, c.ID, passkey.Login, h.bind, answer, "")
 				return err
 			},
 			"too late": func(c passkey.Ceremony, answer []byte) error {
@@ -284,10 +285,10 @@ func TestRegistrationRefusals(t *testing.T) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		if _, err := h.svc.FinishRegistration(h.t.Context(), c.ID, passkey.Enrol, h.bind, answer, ""); err != nil {
+		if _, err := h.svc.FinishRegistration(h.t.Context(), machine.Basis{By: machine.Holder, With: machine.Key}, c.ID, passkey.Enrol, h.bind, answer, ""); err != nil {
 			h.t.Fatal(err)
 		}
-		if _, err := h.svc.FinishRegistration(h.t.Context(), c.ID, passkey.Enrol, h.bind, answer, ""); !errors.Is(err, passkey.ErrCeremony) {
+		if _, err := h.svc.FinishRegistration(h.t.Context(), machine.Basis{By: machine.Holder, With: machine.Key}, c.ID, passkey.Enrol, h.bind, answer, ""); !errors.Is(err, passkey.ErrCeremony) {
 			h.t.Errorf("replayed registration: got %v, want ErrCeremony", err)
 		}
 		if _, err := h.register(p, b); !errors.Is(err, softauthn.ErrInvalidState) {
@@ -303,7 +304,7 @@ func TestRegistrationRefusals(t *testing.T) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		if _, err := h.svc.FinishRegistration(h.t.Context(), d.ID, passkey.Enrol, h.bind, first, ""); err != nil {
+		if _, err := h.svc.FinishRegistration(h.t.Context(), machine.Basis{By: machine.Holder, With: machine.Key}, d.ID, passkey.Enrol, h.bind, first, ""); err != nil {
 			h.t.Fatal(err)
 		}
 		e, _ := h.svc.BeginRegistration(h.t.Context(), passkey.Begin{Purpose: passkey.Enrol, Person: p, Binding: h.bind}, "Ana")
@@ -311,7 +312,7 @@ func TestRegistrationRefusals(t *testing.T) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		if _, err := h.svc.FinishRegistration(h.t.Context(), e.ID, passkey.Enrol, h.bind, second, ""); !errors.Is(err, passkey.ErrExists) {
+		if _, err := h.svc.FinishRegistration(h.t.Context(), machine.Basis{By: machine.Holder, With: machine.Key}, e.ID, passkey.Enrol, h.bind, second, ""); !errors.Is(err, passkey.ErrExists) {
 			h.t.Errorf("credential id of another person: got %v, want ErrExists", err)
 		}
 	})
@@ -375,13 +376,16 @@ func TestSuspendedPersonAndCredential(t *testing.T) {
 		if got, err := h.login(a); err != nil || got.Authentication.Epoch != 3 {
 			h.t.Errorf("active again: %+v, %v; want epoch 3", got.Authentication, err)
 		}
-		if err := h.svc.SetState(h.t.Context(), string(p), p, cred.ID, passkey.Active, passkey.Revoked); err != nil {
+		move := func(do machine.Command, b machine.Basis) error {
+			return h.d.Write(h.t.Context(), func(tx *db.Tx) error { return passkey.Move(tx, p, cred.ID, do, b, h.clock.Now()) })
+		}
+		if err := move(machine.RevokeKey, machine.Basis{By: machine.Holder, With: machine.Signed}); err != nil {
 			h.t.Fatal(err)
 		}
 		if _, err := h.login(a); !errors.Is(err, passkey.ErrNotActive) {
 			h.t.Errorf("revoked credential: got %v, want ErrNotActive", err)
 		}
-		if err := h.svc.SetState(h.t.Context(), string(p), p, cred.ID, passkey.Revoked, passkey.Active); !errors.Is(err, passkey.ErrRefused) {
+		if err := move(machine.RevokeKey, machine.Basis{By: machine.Holder, With: machine.Signed}); !errors.Is(err, passkey.ErrRefused) {
 			h.t.Errorf("revival: got %v, want ErrRefused", err)
 		}
 		if _, err := h.svc.BeginLogin(h.t.Context(), passkey.Begin{Purpose: passkey.StepUp, Person: p, Binding: h.bind}); !errors.Is(err, passkey.ErrUnknown) {

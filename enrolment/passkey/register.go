@@ -10,6 +10,7 @@ import (
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
 
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/envelope"
@@ -87,8 +88,13 @@ func (s *Service) begun(ctx context.Context, kind string, b Begin, options any, 
 }
 
 // FinishRegistration verifies the browser's answer to BeginRegistration (WebAuthn
-// Level 3 §7.1) and stores the passkey under a label.
-func (s *Service) FinishRegistration(ctx context.Context, id string, purpose Purpose, binding []byte, response json.RawMessage, label string) (Credential, error) {
+// Level 3 §7.1) and stores the passkey under a label. The basis says by which
+// line of the table of passkeys it may be added; ErrRefused if there is none.
+func (s *Service) FinishRegistration(ctx context.Context, b machine.Basis, id string, purpose Purpose, binding []byte, response json.RawMessage, label string) (Credential, error) {
+	row, err := machine.Credential.Next(machine.Nothing, machine.AddKey, b)
+	if err != nil {
+		return Credential{}, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
 	c, err := s.takeCeremony(ctx, id, "create", purpose, binding)
 	if err != nil {
 		return Credential{}, err
@@ -115,14 +121,14 @@ func (s *Service) FinishRegistration(ctx context.Context, id string, purpose Pur
 	if !parsed.Response.AttestationObject.AuthData.Flags.HasUserVerified() {
 		return Credential{}, fmt.Errorf("%w: the person was not verified", ErrRefused)
 	}
-	return s.insert(ctx, c.person, record, label)
+	return s.insert(ctx, row, c.person, record, label)
 }
 
-func (s *Service) insert(ctx context.Context, person identity.PersonID, record *webauthn.Credential, label string) (Credential, error) {
+func (s *Service) insert(ctx context.Context, row machine.Row, person identity.PersonID, record *webauthn.Credential, label string) (Credential, error) {
 	now := s.cfg.Now()
 	out := Credential{
 		ID: identity.CredentialID(identity.NewID(identity.PrefixCredential, now)), Person: person, CredentialID: record.ID, PublicKey: record.PublicKey,
-		Label: cleanLabel(label), State: Active, BackupEligible: record.Flags.BackupEligible, BackedUp: record.Flags.BackupState,
+		Label: cleanLabel(label), State: State(row.To), BackupEligible: record.Flags.BackupEligible, BackedUp: record.Flags.BackupState,
 		// Without a list of trusted makers no attestation proves a model: none is claimed.
 		Attested: false, CreatedAt: now,
 	}
@@ -145,7 +151,7 @@ func (s *Service) insert(ctx context.Context, person identity.PersonID, record *
 	err = s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
 		if _, err := tx.Exec(`INSERT INTO enrolment_credential (id, person, rp_id, credential_id, record, label, state, backup_eligible, backed_up, attested, sign_count, created_at, changed_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)`,
-			string(out.ID), string(person), s.rp, record.ID, sealed, out.Label, string(Active), flag(out.BackupEligible), flag(out.BackedUp), flag(out.Attested),
+			string(out.ID), string(person), s.rp, record.ID, sealed, out.Label, string(row.To), flag(out.BackupEligible), flag(out.BackedUp), flag(out.Attested),
 			int64(record.Authenticator.SignCount), db.Micros(now)); err != nil {
 			return err
 		}

@@ -141,7 +141,7 @@ func (a *App) suspect(ctx context.Context, person identity.PersonID, cose []byte
 	have, err := a.Passkeys.Credentials(ctx, person)
 	for _, c := range have {
 		if c.State == passkey.Active && bytes.Equal(c.PublicKey, cose) {
-			err = errors.Join(err, a.Passkeys.SetState(ctx, "service:signer", person, c.ID, passkey.Active, passkey.Suspended))
+			err = errors.Join(err, a.Passkeys.Suspend(ctx, "service:signer", person, c.ID))
 		}
 	}
 	if err != nil {

@@ -220,10 +220,10 @@ func (s *seeder) appoint(ctx context.Context) error {
 
 // card gives a person a password and a printed card.
 func (s *seeder) card(ctx context.Context, p invented, id identity.PersonID) (map[string]string, error) {
-	if err := s.app.Accounts.SetPassword(ctx, "service:demo", id, p.password); err != nil {
+	if err := s.app.Accounts.SetPassword(ctx, account.Seeded, "service:demo", id, p.password); err != nil {
 		return nil, err
 	}
-	list, err := s.app.Accounts.IssueCard(ctx, "service:demo", id, cells)
+	list, err := s.app.Accounts.IssueCard(ctx, account.Seeded, "service:demo", id, cells)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"time"
 
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/identity"
 )
@@ -19,6 +20,15 @@ func Chain(q db.Querier) (genesis []byte, head int64, err error) {
 // it is ErrNone.
 func Found(tx *db.Tx, genesis []byte, now time.Time) error {
 	return one(tx.Exec(`INSERT INTO enrolment_chain (one, genesis, head, founded_at) VALUES (1, $1, 1, $2) ON CONFLICT (one) DO NOTHING`, genesis, db.Micros(now)))
+}
+
+// Founded is the state of the deployment. The row that says so is kept single by
+// its primary key, not by this answer.
+func Founded(q db.Querier) machine.State {
+	if _, err := FoundedAt(q); err != nil {
+		return machine.Nothing
+	}
+	return machine.Founded
 }
 
 // Advance moves the head from one number to the next; ErrNone if it is

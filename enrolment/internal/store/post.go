@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/identity"
 )
@@ -97,9 +98,9 @@ func Posts(q db.Querier, ins identity.InstitutionID) ([]Post, error) {
 
 // States of an appointment.
 const (
-	AppointmentProposed = "propuesto"
-	AppointmentValid    = "vigente"
-	AppointmentEnded    = "cesado"
+	AppointmentProposed = string(machine.PostProposed)
+	AppointmentValid    = string(machine.PostHeld)
+	AppointmentEnded    = string(machine.PostEnded)
 )
 
 // Appointment is an appointment with where it is in its life.
@@ -109,11 +110,11 @@ type Appointment struct {
 	State string
 }
 
-// PutAppointment stores a proposed appointment.
-func PutAppointment(tx *db.Tx, a Appointment) error {
+// PutAppointment stores an appointment in the state to which a row of the table leads.
+func PutAppointment(tx *db.Tx, a Appointment, row machine.Row) error {
 	_, err := tx.Exec(`INSERT INTO enrolment_appointment (id, act, person, institution, post, holding, legal_act, state, from_at, to_at, ended_by, end_reason)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 'propuesto', $8, $9, '', '')`,
-		string(a.ID), string(a.Act), string(a.Person), string(a.Institution.ID), string(a.Post), string(a.Kind), a.LegalAct, db.Micros(a.From), end(a.To))
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $10, $8, $9, '', '')`,
+		string(a.ID), string(a.Act), string(a.Person), string(a.Institution.ID), string(a.Post), string(a.Kind), a.LegalAct, db.Micros(a.From), end(a.To), string(row.To))
 	return err
 }
 
@@ -124,16 +125,17 @@ func end(t time.Time) any {
 	return db.Micros(t)
 }
 
-// ValidateAppointment makes a proposed appointment valid from a time; ErrNone otherwise.
-func ValidateAppointment(tx *db.Tx, id identity.AppointmentID, from time.Time) error {
-	return one(tx.Exec(`UPDATE enrolment_appointment SET state = 'vigente', from_at = $2 WHERE id = $1 AND state = 'propuesto'`, string(id), db.Micros(from)))
+// ValidateAppointment makes an appointment valid from a time, along a row of the
+// table; ErrNone if it is not in the row's state.
+func ValidateAppointment(tx *db.Tx, id identity.AppointmentID, from time.Time, row machine.Row) error {
+	return one(tx.Exec(`UPDATE enrolment_appointment SET state = $3, from_at = $2 WHERE id = $1 AND state = $4`, string(id), db.Micros(from), string(row.To), string(row.From)))
 }
 
-// EndAppointment ends a valid appointment at a time, or earlier if its term was
-// up; ErrNone if it is not valid.
-func EndAppointment(tx *db.Tx, id identity.AppointmentID, at time.Time, by identity.PersonID, reason string) error {
-	return one(tx.Exec(`UPDATE enrolment_appointment SET state = 'cesado', to_at = CASE WHEN to_at IS NOT NULL AND to_at < $2 THEN to_at ELSE $2 END, ended_by = $3, end_reason = $4
-		WHERE id = $1 AND state = 'vigente'`, string(id), db.Micros(at), string(by), reason))
+// EndAppointment ends an appointment at a time, or earlier if its term was up,
+// along a row of the table; ErrNone if it is not in the row's state.
+func EndAppointment(tx *db.Tx, id identity.AppointmentID, at time.Time, by identity.PersonID, reason string, row machine.Row) error {
+	return one(tx.Exec(`UPDATE enrolment_appointment SET state = $5, to_at = CASE WHEN to_at IS NOT NULL AND to_at < $2 THEN to_at ELSE $2 END, ended_by = $3, end_reason = $4
+		WHERE id = $1 AND state = $6`, string(id), db.Micros(at), string(by), reason, string(row.To), string(row.From)))
 }
 
 const appointmentQuery = `SELECT a.id, a.act, a.person, i.id, i.name, i.short_name, i.tax_id, a.post, p.title, COALESCE(u.name, ''), a.holding, a.legal_act, a.state, a.from_at, a.to_at

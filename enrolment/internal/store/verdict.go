@@ -4,14 +4,15 @@ import (
 	"database/sql"
 	"time"
 
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/identity"
 )
 
 // What became of an act that waited, beside its approval.
 const (
-	Rejected  = "rechazado"
-	Withdrawn = "retirado"
+	Rejected  = string(machine.Rejected)
+	Withdrawn = string(machine.Withdrawn)
 )
 
 // Verdict says that an act waits no more.
