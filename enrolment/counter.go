@@ -247,7 +247,7 @@ func (s *Service) facts(ctx context.Context, t store.Ticket, p identity.Profile)
 
 // IssueCard sets the password that the person at the counter has typed and
 // prints her code card; the cells are returned once. It is only for a person
-// without a passkey and a first enrolment that is not drawn up yet, so that the
+// in use, without a passkey, and a first enrolment that is not drawn up yet, so that the
 // second person who approves it sees the card: otherwise one registrar alone
 // could take the account over, and it is ErrApprovalNeeded.
 func (s *Service) IssueCard(ctx context.Context, registrar identity.PersonID, ticket, password string) ([]account.Cell, error) {
@@ -264,7 +264,7 @@ func (s *Service) IssueCard(ctx context.Context, registrar identity.PersonID, ti
 		return nil, err
 	}
 	b := machine.Basis{By: machine.Registrar}
-	if p.Level == identity.N0 && t.Draft == "" && len(keys) == 0 {
+	if p.Active && p.Level == identity.N0 && t.Draft == "" && len(keys) == 0 {
 		b.With = machine.First
 	}
 	err = s.cfg.Accounts.SetPassword(ctx, b, actor(registrar), t.Person, password)

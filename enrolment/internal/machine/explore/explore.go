@@ -1,0 +1,243 @@
+// Package explore plays the tables of enrolment/internal/machine: one attacker,
+// with whatever a scenario gives, against everybody else, every sequence of
+// commands up to a depth. It looks for a sequence after which the attacker
+// enters or signs as somebody else, or has made staff of a helper (invariant 3
+// of the design).
+//
+// What the attacker may ask for is not listed: each command of each table is
+// tried in every capacity and with every evidence that the attacker can bring,
+// and the table decides. So a line that is added to a table is a line that the
+// search uses.
+//
+// What it takes for granted, and what no table can show: honest people approve
+// only what they checked themselves, the person leaves the counter with the
+// sheet on which her codes are printed, and nobody has copied it (Options.Copies
+// takes that back). That cryptography holds is not tried here.
+//
+// Only tests import it.
+package explore
+
+import (
+	"fmt"
+	"slices"
+
+	m "oruro.gob.bo/suti/enrolment/internal/machine"
+)
+
+// Tables are the tables that are played.
+type Tables struct {
+	Person, Credential, Card, Post, Proposal, Role, Deployment *m.Machine
+	// Stored says how the database keeps each secret: "keyed", "hash" or "clear".
+	Stored map[Secret]string
+}
+
+// Secret is something whoever reads the database must not learn.
+type Secret string
+
+// The secrets. Code and Cells are short: a hash without a key does not hide them.
+const (
+	BrowserSecret Secret = "browser"
+	TicketCode    Secret = "code"
+	Cells         Secret = "cells"
+	Password      Secret = "password"
+)
+
+// Real are the tables as the services use them.
+func Real() Tables {
+	return Tables{m.Person, m.Credential, m.Card, m.Post, m.Proposal, m.Role, m.Deployment,
+		map[Secret]string{BrowserSecret: "hash", TicketCode: "keyed", Cells: "keyed", Password: "hash"}}
+}
+
+// Attacker is what the attacker is.
+type Attacker struct {
+	Name       string
+	Capacities []m.Actor // of staff, Operator, or none
+	Reads      bool      // the database
+}
+
+// Attackers are all single-handed ones.
+func Attackers() []Attacker {
+	staff := []m.Actor{m.Registrar, m.Supervisor, m.Administrator, m.InstitutionAdmin}
+	out := []Attacker{{Name: "citizen"}, {Name: "database reader", Reads: true}, {Name: "operator", Capacities: []m.Actor{m.Operator}, Reads: true}}
+	for _, s := range staff {
+		out = append(out, Attacker{Name: string(s), Capacities: []m.Actor{s}})
+	}
+	return append(out, Attacker{Name: "all roles, reading the database", Capacities: staff, Reads: true})
+}
+
+// Progress of a proposal, with who made it.
+type progress struct {
+	State m.State
+	Mine  bool // the attacker proposed it
+}
+
+// World is where everything stands. The victim is one person; own is her
+// passkey, evil one in the attacker's hand on her record.
+type World struct {
+	Deployment m.State
+	Victim     m.State
+	Proven     bool // level above N0
+	ByAct      bool // what stops her is an act
+	Own, Evil  m.State
+	Stolen     bool // own is in the attacker's hand
+	OwnActs    bool // an act in effect names own
+	EvilActs   bool // or evil
+	Enrolment  progress
+	WithEvil   bool // the enrolment that waits names evil
+	WithOwn    bool // or own
+	Lift       progress
+	RoleOf     progress // for the attacker's helper
+	PostOf     progress
+	Helper     bool // the helper has a role, or a post
+	Holds      bool // the ticket is in the attacker's hand
+	Handed     bool // she holds a card that counts
+	Kept       bool // the attacker holds one that counts
+	Told       bool // the attacker knows the password
+	Refounded  bool
+}
+
+// Scenario is where a search begins.
+type Scenario struct {
+	Name  string
+	World World
+}
+
+// Scenarios are all beginnings.
+func Scenarios() []Scenario {
+	requested := World{Deployment: m.Founded, Victim: m.Requested}
+	withKey := requested
+	withKey.Own = m.KeyActive
+	live := World{Deployment: m.Founded, Victim: m.Live, Proven: true, Own: m.KeyActive, OwnActs: true}
+	carded := World{Deployment: m.Founded, Victim: m.Live, Proven: true, Handed: true}
+	stopped := live
+	stopped.Victim, stopped.Stolen = m.Suspended, true
+	byAct := stopped
+	byAct.ByAct = true
+	before := withKey
+	before.Deployment = m.Nothing
+	return []Scenario{
+		{"nobody yet", World{Deployment: m.Founded}}, {"registered", requested}, {"registered with a passkey", withKey}, {"enrolled", live}, {"enrolled with a card", carded},
+		{"phone stolen, stopped by herself or an operator", stopped}, {"phone stolen, stopped by an act", byAct}, {"before the founding", before},
+	}
+}
+
+// Step is one command as it was played.
+type Step struct {
+	Who     string // "attacker", "victim" or "staff"
+	Table   string
+	Do      m.Command
+	Basis   m.Basis
+	Variant string // which of several
+}
+
+// String names the step.
+func (s Step) String() string {
+	return fmt.Sprintf("%s: %s %s as %s on %q%s", s.Who, s.Table, s.Do, s.Basis.By, s.Basis.With, s.Variant)
+}
+
+// Options bound a search.
+type Options struct {
+	Depth int
+	// Copies lets a registrar copy a sheet that is handed over.
+	Copies bool
+}
+
+// Report is what a search found.
+type Report struct {
+	States, Transitions, Refused int
+	Found                        string // "" or what the attacker has
+	Path                         []Step // shortest
+}
+
+// node is a state with how it was reached.
+type node struct {
+	world World
+	from  int
+	step  Step
+	depth int
+}
+
+// Search plays every sequence up to the depth.
+func Search(t Tables, a Attacker, s Scenario, o Options) Report {
+	g := &game{t: t, a: a, o: o}
+	nodes := []node{{world: s.World, from: -1}}
+	seen := map[World]bool{s.World: true}
+	var out Report
+	for i := 0; i < len(nodes); i++ {
+		n := nodes[i]
+		if got := g.gained(n.world); got != "" {
+			out.Found, out.States = got, len(nodes)
+			for at := i; nodes[at].from >= 0; at = nodes[at].from {
+				out.Path = append(out.Path, nodes[at].step)
+			}
+			slices.Reverse(out.Path)
+			return out
+		}
+		if n.depth == o.Depth {
+			continue
+		}
+		g.moves(n.world, func(st Step, w World) {
+			out.Transitions++
+			if !seen[w] {
+				seen[w] = true
+				nodes = append(nodes, node{w, i, st, n.depth + 1})
+			}
+		})
+	}
+	out.States, out.Refused = len(nodes), g.refused
+	return out
+}
+
+// gained names what the attacker has, or "".
+func (g *game) gained(w World) string {
+	active := w.Victim == m.Requested || w.Victim == m.Live
+	switch {
+	case active && w.Evil == m.KeyActive:
+		return "a passkey of the attacker's enters as the victim"
+	case active && w.Stolen && w.Own == m.KeyActive:
+		return "the stolen passkey enters again"
+	case active && w.Proven && w.Kept && w.Told:
+		return "a code card in the attacker's hand enters as the victim"
+	case w.Victim != m.Suspended && w.EvilActs:
+		return "a passkey of the attacker's signs as the victim"
+	case w.Helper:
+		return "the helper has a role or a post"
+	case w.Refounded:
+		return "the deployment was founded again"
+	}
+	return ""
+}
+
+// Walk plays one sequence: at each world choose picks one of n steps that change
+// something and that the caller supports; it ends when nothing is left, or when
+// the attacker has won. then is told every step and the world that it led to.
+func Walk(t Tables, a Attacker, from World, depth int, supported func(Step, World) bool, choose func(n int) int, then func(Step, World) error) error {
+	g := &game{t: t, a: a}
+	for range depth {
+		var steps []Step
+		var worlds []World
+		g.moves(from, func(s Step, w World) {
+			if w != from && supported(s, w) {
+				steps, worlds = append(steps, s), append(worlds, w)
+			}
+		})
+		if len(steps) == 0 || g.gained(from) != "" {
+			return nil
+		}
+		i := choose(len(steps))
+		from = worlds[i]
+		if err := then(steps[i], from); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Waiting says which proposals wait: of an enrolment, a lifting, a role, a post.
+func (w World) Waiting() [4]bool {
+	is := func(p progress) bool { return p.State == m.Waits }
+	return [4]bool{is(w.Enrolment), is(w.Lift), is(w.RoleOf), is(w.PostOf)}
+}
+
+// First reports whether the attacker may print a card.
+func (w World) First(a Attacker) bool { return (&game{a: a}).first(w) }

@@ -1,0 +1,322 @@
+package explore
+
+import (
+	"slices"
+
+	m "oruro.gob.bo/suti/enrolment/internal/machine"
+)
+
+type game struct {
+	t       Tables
+	a       Attacker
+	o       Options
+	refused int // commands that no line allows
+}
+
+// everything that evidence can be.
+var evidence = []m.Evidence{m.Word, m.Session, m.Key, m.Secret, m.Signed, m.Approved, m.Together, m.First, m.Another, m.Own, m.Measured, m.Cell}
+
+// learns reports whether reading the database tells a secret.
+func (g *game) learns(s Secret) bool {
+	how := g.t.Stored[s]
+	return g.a.Reads && (how == "clear" || how == "hash" && (s == Cells || s == TicketCode))
+}
+
+func (g *game) is(a m.Actor) bool { return slices.Contains(g.a.Capacities, a) }
+
+// first reports whether the attacker stands with the victim at a counter at which
+// nothing is proven, made or drawn up.
+func (g *game) first(w World) bool {
+	return g.is(m.Registrar) && w.Holds && w.Victim == m.Requested && !w.Proven && w.Own != m.KeyActive && w.Evil != m.KeyActive && w.Enrolment.State == m.Nothing
+}
+
+// brings reports whether the attacker can show evidence of a kind. A session of
+// the victim's is the end of the search, so never the beginning of a move.
+func (g *game) brings(w World, e m.Evidence) bool {
+	switch e {
+	case m.Word:
+		return true
+	case m.Signed:
+		return len(g.a.Capacities) > 0 && !(len(g.a.Capacities) == 1 && g.is(m.Operator)) // an operator signs no acts
+	case m.Secret:
+		return g.learns(BrowserSecret)
+	case m.First:
+		return g.first(w)
+	case m.Cell:
+		return w.Kept && w.Told
+	}
+	return false // Approved, Another and Own hang on a proposal, Together on a founding; the rest is the victim's or the system's
+}
+
+// capacities are those in which the attacker asks: staff, operator, or anybody
+// with a browser. In the name of the holder or of the system nobody else asks;
+// Founder is whoever signs a founding.
+func (g *game) capacities() []m.Actor {
+	return append([]m.Actor{m.Browser, m.Founder}, g.a.Capacities...)
+}
+
+// try plays a command of a table in every way that is open to the attacker.
+func (g *game) try(w World, table *m.Machine, from m.State, do m.Command, variant string, yield func(Step, World), extra []m.Evidence, then func(*World, m.Row)) {
+	for _, by := range g.capacities() {
+		for _, e := range evidence {
+			if !g.brings(w, e) && !slices.Contains(extra, e) {
+				continue
+			}
+			b := m.Basis{By: by, With: e}
+			row, err := table.Next(from, do, b)
+			if err != nil {
+				g.refused++
+				continue
+			}
+			next := w
+			then(&next, row)
+			yield(Step{"attacker", table.Name, do, b, variant}, next)
+		}
+	}
+}
+
+// as plays what honest people do; a command that the table refuses is none.
+func (g *game) as(who string, w World, table *m.Machine, from m.State, do m.Command, b m.Basis, variant string, yield func(Step, World), then func(*World, m.Row)) {
+	row, err := table.Next(from, do, b)
+	if err != nil {
+		return
+	}
+	next := w
+	then(&next, row)
+	yield(Step{who, table.Name, do, b, variant}, next)
+}
+
+// moves yields every state one command away.
+func (g *game) moves(w World, yield func(Step, World)) {
+	g.attackRecord(w, yield)
+	g.attackCard(w, yield)
+	g.attackProposals(w, yield)
+	g.victim(w, yield)
+	g.staff(w, yield)
+}
+
+func stopped(w *World, row m.Row, act bool) {
+	w.Victim = row.To
+	w.ByAct = w.ByAct || act
+}
+
+func lifted(w *World, row m.Row) {
+	w.Victim, w.ByAct, w.Lift = row.To, false, progress{}
+}
+
+func card(w World) m.State {
+	if w.Handed || w.Kept {
+		return m.CardLive
+	}
+	return m.Nothing
+}
+
+// attackRecord: person, passkeys, deployment, ticket.
+func (g *game) attackRecord(w World, yield func(Step, World)) {
+	if w.Victim != m.Nothing {
+		g.try(w, g.t.Credential, w.Evil, m.AddKey, "", yield, nil, func(n *World, r m.Row) { n.Evil = r.To })
+		g.try(w, g.t.Credential, w.Own, m.RevokeKey, "", yield, nil, func(n *World, r m.Row) { n.Own, n.OwnActs = r.To, false })
+		g.try(w, g.t.Person, w.Victim, m.Stop, "", yield, nil, func(n *World, r m.Row) { stopped(n, r, true) })
+		lift := m.Lift
+		if !w.Proven {
+			lift = m.LiftUnproven
+		}
+		g.try(w, g.t.Person, w.Victim, lift, "", yield, nil, lifted)
+		g.try(w, g.t.Person, w.Victim, m.Prove, " naming evil", yield, nil, func(n *World, r m.Row) { n.Victim, n.Proven, n.EvilActs = r.To, true, true })
+	}
+	var together []m.Evidence
+	if g.is(m.Operator) { // the founders are the operator and the helper; whom a founding proves are its founders
+		together = append(together, m.Together)
+	}
+	g.try(w, g.t.Deployment, w.Deployment, m.Found, "", yield, together, func(n *World, r m.Row) {
+		n.Deployment, n.Refounded = r.To, w.Deployment == m.Founded
+	})
+	if g.is(m.Registrar) && w.Deployment == m.Founded && w.Victim == m.Requested && !w.Holds && w.Enrolment.State == m.Nothing {
+		next := w
+		next.Holds = true
+		yield(Step{"attacker", "ticket", "open", m.Basis{By: m.Registrar, With: m.Signed}, ""}, next)
+	}
+}
+
+// attackCard: a sheet is handed over, or kept, as after a jam of the printer.
+func (g *game) attackCard(w World, yield func(Step, World)) {
+	if w.Victim == m.Nothing {
+		return
+	}
+	print := func(variant string, kept bool) {
+		g.try(w, g.t.Card, card(w), m.PrintCard, variant, yield, nil, func(n *World, r m.Row) {
+			if r.Has(m.CardVoided) {
+				n.Kept, n.Handed = false, false
+			}
+			n.Kept, n.Handed = n.Kept || kept || g.o.Copies, n.Handed || !kept
+			n.Told = true // who prints asks for the password, and may look on
+		})
+	}
+	print(", kept", true)
+	print(", handed over", false)
+	g.try(w, g.t.Card, card(w), m.SetPassword, "", yield, nil, func(n *World, _ m.Row) { n.Told = true })
+	if g.learns(Cells) && card(w) == m.CardLive && !w.Kept {
+		next := w
+		next.Kept = true
+		yield(Step{Who: "attacker", Table: "database", Do: "read cells"}, next)
+	}
+	if g.learns(Password) && card(w) == m.CardLive && !w.Told {
+		next := w
+		next.Told = true
+		yield(Step{Who: "attacker", Table: "database", Do: "read password"}, next)
+	}
+}
+
+// kinds of proposals, with how a world holds them and what they do in effect.
+type kind struct {
+	propose, approve m.Command
+	at               func(*World) *progress
+	open             func(World) bool // may be proposed
+	variant          string
+	set              func(*World)
+	effect           func(g *game, w *World, by m.Actor) bool
+}
+
+func (g *game) kinds(w World) []kind {
+	approveEnrolment := m.ApproveEnrolment
+	if !w.Proven {
+		approveEnrolment = m.ApproveFirst
+	}
+	enrol := func(g *game, w *World, by m.Actor) bool {
+		row, err := g.t.Person.Next(w.Victim, m.Prove, m.Basis{By: by, With: m.Approved})
+		if err != nil {
+			return false
+		}
+		w.Victim, w.Proven, w.Holds = row.To, true, false
+		w.EvilActs, w.OwnActs = w.EvilActs || w.WithEvil, w.OwnActs || w.WithOwn
+		w.WithEvil, w.WithOwn, w.Enrolment = false, false, progress{}
+		return true
+	}
+	enrolment := func(w *World) *progress { return &w.Enrolment }
+	gain := func(p func(*World) *progress) func(*game, *World, m.Actor) bool {
+		return func(_ *game, w *World, _ m.Actor) bool { *p(w), w.Helper = progress{}, true; return true }
+	}
+	role := func(w *World) *progress { return &w.RoleOf }
+	post := func(w *World) *progress { return &w.PostOf }
+	return []kind{
+		{m.ProposeEnrolment, approveEnrolment, enrolment, func(w World) bool { return w.Victim != m.Nothing && w.Victim != m.Suspended }, " naming evil", func(w *World) { w.WithEvil, w.Holds = true, false }, enrol},
+		{m.ProposeEnrolment, approveEnrolment, enrolment, func(w World) bool {
+			return w.Victim == m.Requested && w.Holds && (w.Own == m.KeyActive || card(w) == m.CardLive)
+		}, " naming her own", func(w *World) { w.WithOwn, w.Holds = w.Own == m.KeyActive, false }, enrol},
+		{m.ProposeLift, m.ApproveLift, func(w *World) *progress { return &w.Lift }, func(w World) bool { return w.Victim == m.Suspended && w.ByAct }, "", func(*World) {}, func(g *game, w *World, by m.Actor) bool {
+			do := m.Lift
+			if !w.Proven {
+				do = m.LiftUnproven
+			}
+			row, err := g.t.Person.Next(w.Victim, do, m.Basis{By: by, With: m.Approved})
+			if err == nil {
+				lifted(w, row)
+			}
+			return err == nil
+		}},
+		{m.ProposeRole, m.ApproveRole, role, func(World) bool { return true }, " for the helper, a role", func(*World) {}, gain(role)},
+		{m.ProposeAppointment, m.ApproveAppointment, post, func(World) bool { return true }, " for the helper, a post", func(*World) {}, gain(post)},
+	}
+}
+
+// attackProposals: proposing, and approving in whatever capacity.
+func (g *game) attackProposals(w World, yield func(Step, World)) {
+	if w.Deployment != m.Founded {
+		return
+	}
+	for _, k := range g.kinds(w) {
+		at := *k.at(&w)
+		if at.State == m.Nothing && k.open(w) {
+			g.try(w, g.t.Proposal, m.Nothing, k.propose, k.variant, yield, []m.Evidence{m.Another}, func(n *World, r m.Row) {
+				*k.at(n) = progress{r.To, true}
+				k.set(n)
+			})
+		}
+		if at.State != m.Waits || k.variant == " naming evil" && !w.WithEvil || k.variant == " naming her own" && w.WithEvil {
+			continue
+		}
+		relation := m.Another
+		if at.Mine {
+			relation = m.Own
+		}
+		g.approvals(w, k, relation, yield)
+		if at.Mine {
+			next := w
+			*k.at(&next) = progress{}
+			next.WithEvil, next.WithOwn = false, false
+			yield(Step{"attacker", g.t.Proposal.Name, m.Withdraw, m.Basis{By: m.Holder, With: m.Own}, k.variant}, next)
+		}
+	}
+}
+
+// approvals plays what an approval by the attacker brings about.
+func (g *game) approvals(w World, k kind, relation m.Evidence, yield func(Step, World)) {
+	for _, by := range g.capacities() {
+		b := m.Basis{By: by, With: relation}
+		if _, err := g.t.Proposal.Next(m.Waits, k.approve, b); err != nil {
+			continue
+		}
+		next := w
+		if k.effect(g, &next, by) {
+			yield(Step{"attacker", g.t.Proposal.Name, k.approve, b, k.variant}, next)
+		}
+	}
+}
+
+// victim is what she does: register, make a passkey, stop herself, and remove a
+// passkey; she does not help the attacker.
+func (g *game) victim(w World, yield func(Step, World)) {
+	browser := m.Basis{By: m.Browser, With: m.Secret}
+	g.as("victim", w, g.t.Person, w.Victim, m.Register, m.Basis{By: m.Browser}, "", yield, func(n *World, r m.Row) { n.Victim = r.To })
+	if w.Victim == m.Requested && !w.Holds && w.Enrolment.State == m.Nothing && card(w) == m.Nothing {
+		g.as("victim", w, g.t.Credential, w.Own, m.AddKey, browser, "", yield, func(n *World, r m.Row) { n.Own = r.To })
+	}
+	if w.Own == m.KeyActive && !w.Stolen || w.Handed {
+		g.as("victim", w, g.t.Person, w.Victim, m.Stop, m.Basis{By: m.Holder, With: m.Session}, "", yield, func(n *World, r m.Row) { stopped(n, r, false) })
+	}
+}
+
+// staff is what honest colleagues do, each step by another of them: they enrol
+// the victim with the passkey or the card that she holds, stop her, take a stolen
+// passkey away, and lift a stop when no stolen passkey is left.
+func (g *game) staff(w World, yield func(Step, World)) {
+	if w.Deployment != m.Founded || w.Victim == m.Nothing {
+		return
+	}
+	signed := m.Basis{By: m.Supervisor, With: m.Signed}
+	g.as("staff", w, g.t.Person, w.Victim, m.Stop, signed, "", yield, func(n *World, r m.Row) { stopped(n, r, true) })
+	g.as("staff", w, g.t.Credential, w.Own, m.RevokeKey, signed, "", yield, func(n *World, r m.Row) { n.Own, n.OwnActs, n.Stolen = r.To, false, false })
+	atFirst := w.Victim == m.Requested && !w.Proven && !w.Holds && w.Own != m.KeyActive && w.Evil != m.KeyActive && w.Enrolment.State == m.Nothing
+	if atFirst {
+		g.as("staff", w, g.t.Card, card(w), m.PrintCard, m.Basis{By: m.Registrar, With: m.First}, "", yield, func(n *World, r m.Row) {
+			if r.Has(m.CardVoided) {
+				n.Kept = false
+			}
+			n.Handed, n.Told = true, false
+		})
+	}
+	ready := w.Handed || w.Own == m.KeyActive && !w.Stolen
+	if w.Victim == m.Requested && !w.Holds && ready && w.Enrolment.State == m.Nothing {
+		g.as("staff", w, g.t.Proposal, m.Nothing, m.ProposeEnrolment, m.Basis{By: m.Registrar, With: m.Another}, "", yield, func(n *World, r m.Row) {
+			n.Enrolment, n.WithOwn = progress{r.To, false}, w.Own == m.KeyActive
+		})
+	}
+	if w.Victim == m.Suspended && w.ByAct && !w.Stolen && w.Lift.State == m.Nothing {
+		g.as("staff", w, g.t.Proposal, m.Nothing, m.ProposeLift, m.Basis{By: m.Registrar, With: m.Another}, "", yield, func(n *World, r m.Row) { n.Lift = progress{r.To, false} })
+	}
+	for _, k := range g.kinds(w) {
+		at := *k.at(&w)
+		honest := !w.WithEvil && (w.Handed || w.WithOwn) && k.propose == m.ProposeEnrolment && k.variant == " naming her own" || k.propose == m.ProposeLift && !w.Stolen
+		if at.State != m.Waits || !honest {
+			continue
+		}
+		b := m.Basis{By: m.Supervisor, With: m.Another}
+		if _, err := g.t.Proposal.Next(m.Waits, k.approve, b); err != nil {
+			continue
+		}
+		next := w
+		if k.effect(g, &next, m.Supervisor) {
+			yield(Step{"staff", g.t.Proposal.Name, k.approve, b, k.variant}, next)
+		}
+	}
+}
