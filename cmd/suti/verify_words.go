@@ -50,6 +50,8 @@ var warningWords = map[string]string{
 	pades.WarnBER:         "está codificada con menos rigor del debido",
 	pades.WarnRevocation:  "no se comprobó la revocación",
 	pades.WarnTimestamp:   "un sello de tiempo que no cuenta",
+	pades.WarnEvidence:    "hay evidencias de validación en el archivo que no se pueden usar",
+	pades.WarnStale:       "las evidencias de revocación son anteriores a la firma",
 	pades.WarnTruncated:   "no se muestran todos los cambios",
 }
 
