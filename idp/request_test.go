@@ -60,7 +60,7 @@ func TestAuthorizationRequestsRefused(t *testing.T) {
 			"foreign request": {[]string{"request_uri", "https://evil.example/r"}, "request_uri_not_supported"},
 			"no known scope":  {[]string{"scope", "nope"}, "invalid_scope"},
 			"hint":            {[]string{"id_token_hint", "a.b.c"}, "invalid_request"},
-			"mode":            {[]string{"response_mode", "fragment"}, "invalid_request"},
+			"mode":            {[]string{"response_mode", "web_message"}, "invalid_request"},
 		} {
 			back, _, _ := w.browser().follow(a.authorize(c.pairs...))
 			if back == nil || back.Query().Get("error") != c.want || back.Query().Get("iss") != w.issuer || back.Query().Get("state") != "st" {

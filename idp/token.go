@@ -104,9 +104,13 @@ func (p *Provider) redeem(ctx context.Context, c *store.Client, form url.Values,
 	if refused != nil {
 		return nil, refused
 	}
+	claims, read, err := p.idTokenClaims(ctx, c, grant, req)
+	if err != nil {
+		return nil, err
+	}
 	t, err := p.engine.Redeem(ctx, oauth.Redemption{
 		Client: c, Code: value, RedirectURI: form.Get("redirect_uri"), Verifier: form.Get("code_verifier"), Row: row, Grant: grant, Request: req,
-		Resource: resource, JKT: jkt(proof),
+		Claims: claims, Resource: resource, JKT: jkt(proof),
 	})
 	if err != nil {
 		return nil, p.burn(ctx, c, hash, err)
@@ -121,6 +125,11 @@ func (p *Provider) redeem(ctx context.Context, c *store.Client, form url.Values,
 	err = p.write(ctx, func(tx *db.Tx) error {
 		if err := store.ConsumeCode(tx, hash, c.ID, now); err != nil {
 			return err
+		}
+		if read != nil {
+			if _, err := p.cfg.Audit.Append(tx, read); err != nil {
+				return err
+			}
 		}
 		return p.storeTokens(tx, t, proof, entry)
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -134,14 +135,7 @@ func (p *Provider) claims(ctx context.Context, a *store.Access, g *store.Grant) 
 	if len(claims) == 1 {
 		return claims, nil
 	}
-	names := make([]string, 0, len(claims))
-	for name := range claims {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	entry, err := p.cfg.Audit.Prepare(ctx, audit.Entry{
-		Kind: "idp.userinfo.read", Subject: g.Person, Actor: a.Client, Client: a.Client, Purpose: "login", Object: g.ID, Outcome: "released", Payload: map[string]any{"claims": names},
-	})
+	entry, err := p.release(ctx, a.Client, g, claims)
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +143,37 @@ func (p *Provider) claims(ctx context.Context, a *store.Access, g *store.Grant) 
 		_, err := p.cfg.Audit.Append(tx, entry)
 		return err
 	})
+}
+
+// release prepares the entry of what an application gets to know of a person.
+func (p *Provider) release(ctx context.Context, client string, g *store.Grant, claims map[string]any) (*audit.Prepared, error) {
+	return p.cfg.Audit.Prepare(ctx, audit.Entry{
+		Kind: "idp.userinfo.read", Subject: g.Person, Actor: client, Client: client, Purpose: "login", Object: g.ID, Outcome: "released",
+		Payload: map[string]any{"claims": slices.Sorted(maps.Keys(claims))},
+	})
+}
+
+// idTokenClaims returns what the claims parameter asks for in the ID token
+// (OpenID Connect Core 1.0 §5.5) and the person released by a scope, with the
+// entry that says so; both nil if that is nothing.
+func (p *Provider) idTokenClaims(ctx context.Context, c *store.Client, g *store.Grant, req *oauth.Request) (map[string]any, *audit.Prepared, error) {
+	if len(req.IDTokenClaims) == 0 {
+		return nil, nil, nil
+	}
+	profile, err := p.cfg.Directory.Profile(ctx, g.Person)
+	if err != nil {
+		return nil, nil, err
+	}
+	claims := map[string]any{}
+	for _, s := range g.Scopes {
+		addClaims(claims, s, &profile)
+	}
+	maps.DeleteFunc(claims, func(name string, _ any) bool { return !slices.Contains(req.IDTokenClaims, name) })
+	if len(claims) == 0 {
+		return nil, nil, nil
+	}
+	entry, err := p.release(ctx, c.ID, g, claims)
+	return claims, entry, err
 }
 
 // addClaims adds the standard claims of one scope (OpenID Connect Core 1.0

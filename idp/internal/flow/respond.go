@@ -23,10 +23,12 @@ func errorParams(e *oauth.Error) url.Values {
 	return url.Values{"error": {e.Code}, "error_description": {e.Description}}
 }
 
-// location returns the redirect of response_mode=query.
+// location returns the redirect of response_mode=query or fragment.
 func location(r *oauth.Request, params url.Values) string {
 	sep := "?"
-	if strings.Contains(r.RedirectURI, "?") {
+	if r.ResponseMode == oauth.ModeFragment {
+		sep = "#" // registered addresses have none
+	} else if strings.Contains(r.RedirectURI, "?") {
 		sep = "&"
 	}
 	return r.RedirectURI + sep + params.Encode()

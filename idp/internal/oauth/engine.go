@@ -155,8 +155,9 @@ type Redemption struct {
 	Row         *store.Code
 	Grant       *store.Grant
 	Request     *Request
-	Resource    string // audience of the access token, or ""
-	JKT         string // thumbprint of the key that a DPoP proof came with, or ""
+	Claims      map[string]any // more for the ID token: what the person released
+	Resource    string         // audience of the access token, or ""
+	JKT         string         // thumbprint of the key that a DPoP proof came with, or ""
 }
 
 // Tokens are what a token request yields: values for the client, rows for the store.
@@ -181,7 +182,7 @@ func (e *Engine) Redeem(ctx context.Context, in Redemption) (*Tokens, error) {
 	if in.Row.JKT != "" && in.Row.JKT != in.JKT {
 		return nil, Refuse(InvalidGrant, "the code is bound to another key")
 	}
-	sess := &session{DefaultSession: openid.NewDefaultSession(), client: in.Client, grant: in.Grant, request: in.Request}
+	sess := &session{DefaultSession: openid.NewDefaultSession(), client: in.Client, grant: in.Grant, request: in.Request, claims: in.Claims}
 	sess.IDTokenClaims().Subject = in.Grant.Sub
 	// The row decides the code's expiry, by our clock; fosite only has the system's.
 	sess.SetExpiresAt(fosite.AuthorizeCode, time.Now().Add(time.Hour))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/ory/fosite"
@@ -24,6 +25,7 @@ type session struct {
 	client  *store.Client
 	grant   *store.Grant
 	request *Request
+	claims  map[string]any
 	token   string // access token that was made
 }
 
@@ -181,16 +183,21 @@ func (g *idTokens) GenerateIDToken(ctx context.Context, _ time.Duration, req fos
 	if !ok || s.grant == nil || s.token == "" {
 		return "", errors.New("idp: session without a grant or a token")
 	}
-	return g.e.signIDToken(ctx, s.client, s.grant, s.request, atHash(s.client.IDTokenAlg, s.token))
+	return g.e.signIDToken(ctx, s.client, s.grant, s.request, s.claims, atHash(s.client.IDTokenAlg, s.token))
 }
 
-// signIDToken writes the claims of OpenID Connect Core 1.0 §2.
-func (e *Engine) signIDToken(ctx context.Context, c *store.Client, g *store.Grant, r *Request, atHash string) (string, error) {
+// signIDToken writes the claims of OpenID Connect Core 1.0 §2, and those that
+// were asked for; none of them takes the place of one of the former.
+func (e *Engine) signIDToken(ctx context.Context, c *store.Client, g *store.Grant, r *Request, more map[string]any, atHash string) (string, error) {
 	now := e.cfg.Now()
-	claims := map[string]any{
+	claims := maps.Clone(more)
+	if claims == nil {
+		claims = map[string]any{}
+	}
+	maps.Copy(claims, map[string]any{
 		"iss": e.cfg.Issuer, "sub": g.Sub, "aud": c.ID, "iat": now.Unix(), "exp": now.Add(e.cfg.IDTokenLifetime).Unix(),
 		"auth_time": g.AuthAt.Unix(), "acr": g.ACR, "amr": g.AMR, "sid": g.SID, "at_hash": atHash,
-	}
+	})
 	if r.Nonce != "" {
 		claims["nonce"] = r.Nonce
 	}

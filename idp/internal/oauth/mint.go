@@ -22,7 +22,7 @@ func (e *Engine) Issue(ctx context.Context, c *store.Client, g *store.Grant, res
 		t.Refresh = e.refreshRow(t.RefreshToken, g.ID, c.ID, jkt, 0, now, now.Add(e.cfg.RefreshLifetime))
 	}
 	if contains(g.Scopes, "openid") {
-		token, err := e.signIDToken(ctx, c, g, &Request{}, atHash(c.IDTokenAlg, value))
+		token, err := e.signIDToken(ctx, c, g, &Request{}, nil, atHash(c.IDTokenAlg, value))
 		if err != nil {
 			return nil, err
 		}

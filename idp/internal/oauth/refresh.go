@@ -26,7 +26,7 @@ func (e *Engine) Refresh(ctx context.Context, c *store.Client, g *store.Grant, r
 		t.Refresh = e.refreshRow(t.RefreshToken, g.ID, c.ID, row.JKT, row.Generation+1, now, row.ExpiresAt)
 	}
 	if contains(scopes, "openid") {
-		token, err := e.signIDToken(ctx, c, g, &Request{}, atHash(c.IDTokenAlg, value))
+		token, err := e.signIDToken(ctx, c, g, &Request{}, nil, atHash(c.IDTokenAlg, value))
 		if err != nil {
 			return nil, err
 		}

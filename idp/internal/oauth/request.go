@@ -24,6 +24,7 @@ const (
 // The response modes served.
 const (
 	ModeQuery    = "query"
+	ModeFragment = "fragment"
 	ModeFormPost = "form_post"
 )
 
@@ -49,12 +50,14 @@ type Request struct {
 	ACRValues    []string        `json:"acr_values,omitempty"`
 	EssentialACR []string        `json:"essential_acr,omitempty"` // one of them must be met
 	Claims       json.RawMessage `json:"claims,omitempty"`
-	LoginHint    string          `json:"login_hint,omitempty"`
-	IDTokenHint  string          `json:"id_token_hint,omitempty"`
-	HintSubject  string          `json:"hint_subject,omitempty"` // sub of the verified hint, or the one that claims asks for
-	UILocales    []string        `json:"ui_locales,omitempty"`
-	Device       *Device         `json:"device,omitempty"` // of a device without a browser; then there is no RedirectURI
-	At           time.Time       `json:"at"`               // when the request came
+	// IDTokenClaims are the claims that the claims parameter asks for in the ID token.
+	IDTokenClaims []string  `json:"id_token_claims,omitempty"`
+	LoginHint     string    `json:"login_hint,omitempty"`
+	IDTokenHint   string    `json:"id_token_hint,omitempty"`
+	HintSubject   string    `json:"hint_subject,omitempty"` // sub of the verified hint, or the one that claims asks for
+	UILocales     []string  `json:"ui_locales,omitempty"`
+	Device        *Device   `json:"device,omitempty"` // of a device without a browser; then there is no RedirectURI
+	At            time.Time `json:"at"`               // when the request came
 }
 
 // HasPrompt reports whether the request asks for a prompt.
@@ -98,8 +101,8 @@ func ParseRequest(q url.Values, c *store.Client, now time.Time) (*Request, error
 	}
 	switch mode := q.Get("response_mode"); mode {
 	case "", ModeQuery:
-	case ModeFormPost:
-		r.ResponseMode = ModeFormPost
+	case ModeFragment, ModeFormPost:
+		r.ResponseMode = mode
 	default:
 		return fail(Refuse(InvalidRequest, "response_mode is not supported"))
 	}
@@ -222,6 +225,10 @@ func checkClaims(q url.Values, _ *store.Client, r *Request, _ time.Time) *Error 
 		return Refuse(InvalidRequest, "claims is not a JSON object")
 	}
 	r.Claims = json.RawMessage(raw)
+	for name := range c.IDToken {
+		r.IDTokenClaims = append(r.IDTokenClaims, name)
+	}
+	slices.Sort(r.IDTokenClaims)
 	var sub struct {
 		Value string `json:"value"`
 	}
