@@ -16,6 +16,11 @@
 // and document time-stamps, and renew them. Evidence comes from an
 // [EvidenceSource]; package pades/online is one.
 //
+// Keys: ECDSA on P-256, P-384 and P-521, RSA from 2,048 bits by PKCS #1 v1.5 and
+// PSS, Ed25519 (RFC 8419). A first signature can certify the document, a
+// signature can lock fields ([Lock]), and [AddFields] makes fields for people
+// who sign side by side.
+//
 // Invariants: the file is never changed, only added to, and is never held in
 // memory. Whatever an earlier signature covers, form fields and metadata keep
 // their bytes; what cannot be added to safely is refused with a

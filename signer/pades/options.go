@@ -75,6 +75,17 @@ type Seal = appearance.Seal
 // Placement says where on a page a seal stands.
 type Placement = appearance.Placement
 
+// Corner is a corner of the page as it is shown.
+type Corner = appearance.Corner
+
+// Corners that a seal can stand in.
+const (
+	BottomRight = appearance.BottomRight
+	BottomLeft  = appearance.BottomLeft
+	TopRight    = appearance.TopRight
+	TopLeft     = appearance.TopLeft
+)
+
 // Options says how a file is to be signed. SigningTime is required.
 type Options struct {
 	// Level is LevelBB by default. [Session.Embed] reaches LevelBT; what is
