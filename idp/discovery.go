@@ -60,7 +60,7 @@ func (p *Provider) metadata() metadata {
 		PAR: iss + pathPAR, Device: iss + pathDevice, Introspection: iss + pathIntrospect, Revocation: iss + pathRevoke, EndSession: iss + pathLogout,
 		Scopes:        []string{"openid", "profile", "email", "phone", "documento_identidad", "offline_access"},
 		ResponseTypes: []string{"code"}, ResponseModes: []string{"query", "fragment", "form_post"},
-		Grants:       []string{"authorization_code", "refresh_token", "client_credentials", oauth.GrantDevice},
+		Grants:       []string{"authorization_code", "refresh_token", "client_credentials", oauth.GrantDevice, oauth.GrantExchange},
 		ACR:          []string{identity.N0.ACR(), identity.N1.ACR(), identity.N2.ACR(), identity.N3.ACR(), identity.ACRPhishingResistant},
 		SubjectTypes: []string{"pairwise"}, IDTokenAlgs: jwks.Algs(), UserInfoAlgs: jwks.Algs(),
 		TokenAuth: append([]string{"none"}, auth...), TokenAuthAlgs: algs,

@@ -73,6 +73,7 @@ type Client struct {
 	AccessTokens   string   // FormatOpaque by default, or FormatJWT: at+jwt (RFC 9068), which lives a minute at most
 	Resources      []string // URIs for which it may ask access tokens (RFC 8707)
 	Serves         []string // URIs that it is: it may introspect tokens of its institution's clients for them
+	Exchanges      []string // URIs of services for which it may exchange a person's token (RFC 8693)
 	Waivers        map[string]time.Time
 }
 
@@ -90,7 +91,7 @@ func (p *Provider) Register(ctx context.Context, actor string, in Client) (secre
 	entry, err := p.cfg.Audit.Prepare(ctx, audit.Entry{
 		Kind: "idp.client.registered", Actor: actor, Client: row.ID, Institution: string(row.Institution), Object: row.ID, Outcome: "registered",
 		Payload: map[string]any{"profile": row.Profile, "auth_method": row.AuthMethod, "redirect_uris": row.RedirectURIs, "scopes": row.Scopes, "waivers": row.Waivers,
-			"dpop": row.DPoP, "access_tokens": row.TokenFormat, "resources": row.Resources, "serves": row.Serves},
+			"dpop": row.DPoP, "access_tokens": row.TokenFormat, "resources": row.Resources, "serves": row.Serves, "exchanges": row.Exchanges},
 	})
 	if err != nil {
 		return "", err
@@ -129,7 +130,7 @@ func (p *Provider) row(in Client) (*store.Client, error) {
 		ID: in.ID, Institution: in.Institution, Sector: in.Sector, Profile: in.Profile, Name: in.Name, AuthMethod: in.AuthMethod, JWKS: in.JWKS,
 		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg, UserInfoAlg: in.UserInfoAlg,
 		BackchannelURI: in.BackchannelURI, DPoP: in.DPoP || in.Profile == oauth.ProfileFAPI2, Waivers: in.Waivers, CreatedAt: now,
-		TokenFormat: in.AccessTokens, Resources: in.Resources, Serves: in.Serves,
+		TokenFormat: in.AccessTokens, Resources: in.Resources, Serves: in.Serves, Exchanges: in.Exchanges,
 	}
 	if c.Sector == "" {
 		c.Sector = string(c.Institution)
@@ -240,12 +241,15 @@ func checkAddresses(c *store.Client, _ time.Time) error {
 
 func checkGrants(c *store.Client, _ time.Time) error {
 	for _, g := range c.Grants {
-		if !slices.Contains([]string{oauth.GrantCode, oauth.GrantRefresh, oauth.GrantClientCredentials, oauth.GrantDevice}, g) {
+		if !slices.Contains([]string{oauth.GrantCode, oauth.GrantRefresh, oauth.GrantClientCredentials, oauth.GrantDevice, oauth.GrantExchange}, g) {
 			return bad("grant %q is not served", g)
 		}
 	}
 	if slices.Contains(c.Grants, oauth.GrantDevice) && (c.Profile == oauth.ProfileFAPI2 || c.Profile == oauth.ProfileSPA) {
 		return bad("profile %s has a browser and pushes or redirects: it may not use the device grant", c.Profile)
+	}
+	if exchanges := slices.Contains(c.Grants, oauth.GrantExchange); exchanges && c.Public() || exchanges != (len(c.Exchanges) > 0) {
+		return bad("a confidential client exchanges tokens, with that grant and for services that are named")
 	}
 	if c.Public() && slices.Contains(c.Grants, oauth.GrantClientCredentials) {
 		return bad("a public client has no credentials of its own")
@@ -273,10 +277,10 @@ func checkResources(c *store.Client, _ time.Time) error {
 	if c.TokenFormat != FormatOpaque && c.TokenFormat != FormatJWT {
 		return bad("access tokens are %s or %s", FormatOpaque, FormatJWT)
 	}
-	if len(c.Resources) > 20 || len(c.Serves) > 20 {
+	if len(c.Resources) > 20 || len(c.Serves) > 20 || len(c.Exchanges) > 20 {
 		return bad("at most 20 resources of a kind")
 	}
-	for _, u := range slices.Concat(c.Resources, c.Serves) {
+	for _, u := range slices.Concat(c.Resources, c.Serves, c.Exchanges) {
 		if e := oauth.CheckResource(u); e != nil {
 			return bad("%s: %s", u, e.Description)
 		}

@@ -42,6 +42,8 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 		t, err = p.refresh(r.Context(), c, form, proof)
 	case oauth.GrantClientCredentials:
 		t, err = p.clientCredentials(r.Context(), c, form, proof)
+	case oauth.GrantExchange:
+		t, err = p.exchange(r, c, form, proof)
 	case oauth.GrantDevice:
 		t, err = p.deviceToken(r.Context(), c, form, proof)
 	case "":
@@ -60,6 +62,9 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 	}
 	if t.RefreshToken != "" {
 		body["refresh_token"] = t.RefreshToken
+	}
+	if t.IssuedType != "" {
+		body["issued_token_type"] = t.IssuedType
 	}
 	if t.IDToken != "" {
 		body["id_token"] = t.IDToken

@@ -238,6 +238,9 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 	if len(a.Audience) > 0 {
 		body["aud"] = a.Audience
 	}
+	if len(a.Act) > 0 {
+		body["act"] = oauth.Act(a.Act)
+	}
 	if g != nil && sees {
 		body["sub"], body["acr"], body["auth_time"] = g.Sub, g.ACR, g.AuthAt.Unix()
 	}

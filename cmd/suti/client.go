@@ -138,13 +138,14 @@ func (c *cli) newClientAddCommand() *cobra.Command {
 	fl.StringArrayVar(&f.in.PostLogoutURIs, "post-logout-uri", nil, "where people may go after leaving; repeated")
 	fl.StringVar(&f.in.BackchannelURI, "backchannel-logout-uri", "", "where the end of a session is told; its host also needs backchannel.hosts if it is not public")
 	fl.StringArrayVar(&f.in.Scopes, "scope", []string{"openid", "profile"}, "what it may ask for; repeated")
-	fl.StringArrayVar(&f.in.Grants, "grant", nil, "authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code; the first two by default; repeated")
+	fl.StringArrayVar(&f.in.Grants, "grant", nil, "authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code, urn:ietf:params:oauth:grant-type:token-exchange; the first two by default; repeated")
 	fl.StringVar(&f.in.IDTokenAlg, "id-token-alg", "", "signs its ID and JWT access tokens: ES256, EdDSA, or RS256 outside gov-fapi2")
 	fl.StringVar(&f.in.UserInfoAlg, "userinfo-alg", "", "signs the answers of userinfo, which are JSON without: as --id-token-alg")
 	fl.BoolVar(&f.in.DPoP, "dpop", false, "bind its access tokens to keys that it proves (DPoP), always; gov-fapi2 clients do anyway")
 	fl.StringVar(&f.in.AccessTokens, "access-tokens", "", "opaque, which is the default, or jwt (RFC 9068) for interfaces that judge them by themselves; either lives a minute")
 	fl.StringArrayVar(&f.in.Resources, "resource", nil, "address for which it may ask access tokens (RFC 8707); repeated")
 	fl.StringArrayVar(&f.in.Serves, "serves", nil, "address of an interface that it is: it may introspect its institution's tokens for it; repeated")
+	fl.StringArrayVar(&f.in.Exchanges, "exchange", nil, "address of a service for which it may exchange a person's token (RFC 8693), with that --grant; repeated")
 	fl.DurationVar(&f.noPKCEFor, "waive-pkce", 0, "let a legacy client go without PKCE for so long, a year at most")
 	return cmd
 }
@@ -177,7 +178,7 @@ func (c *cli) tellClient(ctx context.Context, f adminFlags, path string, in any)
 		{"client_id", v.ID}, {"name", v.Name}, {"state", state}, {"institution", v.Institution}, {"profile", v.Profile}, {"authenticates by", v.AuthMethod},
 		{"redirect URIs", strings.Join(v.RedirectURIs, " ")}, {"post-logout URIs", strings.Join(v.PostLogoutURIs, " ")}, {"back-channel URI", v.BackchannelURI},
 		{"scopes", strings.Join(v.Scopes, " ")}, {"grants", strings.Join(v.Grants, " ")}, {"ID tokens", v.IDTokenAlg}, {"userinfo", v.UserInfoAlg}, {"keys", keyIDs(v.JWKS)}, {"DPoP", whether(v.DPoP, "always")},
-		{"access tokens", v.AccessTokens}, {"may ask for", strings.Join(v.Resources, " ")}, {"serves", strings.Join(v.Serves, " ")},
+		{"access tokens", v.AccessTokens}, {"may ask for", strings.Join(v.Resources, " ")}, {"serves", strings.Join(v.Serves, " ")}, {"exchanges for", strings.Join(v.Exchanges, " ")},
 		{"registered", dateTime(v.Created)}, {"version", fmt.Sprint(v.Version)},
 	}
 	for rule, until := range v.Waivers {

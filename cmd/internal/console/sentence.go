@@ -39,6 +39,7 @@ var sentences = map[string]string{
 	"idp.device":                       "console.did.device",
 	"idp.token.issued|refresh_token":   "console.did.token_renewed",
 	"idp.token.issued":                 "console.did.token",
+	"idp.token.exchanged":              "console.did.exchanged",
 	"idp.token.revoked":                "console.did.token_ended",
 	"idp.token.code-reused":            "console.did.reused",
 	"idp.token.refresh-reused":         "console.did.reused",
@@ -118,7 +119,7 @@ func sentence(p *i18n.Printer, v audit.View, names *book) (key string, args []an
 		return key, []any{"device", f.Device}
 	case "console.did.token", "console.did.read":
 		return key, []any{"app", names.app(v), "data", dataWords(p, append(slices.Clone(f.Scopes), f.Claims...))}
-	case "console.did.login", "console.did.device", "console.did.device_denied", "console.did.token_renewed", "console.did.token_ended", "console.did.reused", "console.did.withdrew", "console.did.document_read":
+	case "console.did.login", "console.did.device", "console.did.device_denied", "console.did.exchanged", "console.did.token_renewed", "console.did.token_ended", "console.did.reused", "console.did.withdrew", "console.did.document_read":
 		return key, []any{"app", names.app(v)}
 	case "console.did.operator":
 		if f.Purpose == "founding" { // as enrolment.Service.Candidate states it

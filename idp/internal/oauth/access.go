@@ -28,13 +28,18 @@ type accessFor struct {
 	client   *store.Client
 	grant    *store.Grant // nil for the client itself
 	scopes   []string
-	resource string // its audience (RFC 8707), "" for this provider's own endpoints
-	jkt      string // key that it is bound to, or ""
+	resource string    // its audience (RFC 8707), "" for this provider's own endpoints
+	jkt      string    // key that it is bound to, or ""
+	act      []string  // clients that act with it, the newest first (RFC 8693)
+	until    time.Time // when it ends at the latest; zero for no limit
 }
 
 // access makes an access token and its row.
 func (e *Engine) access(ctx context.Context, in accessFor) (string, *store.Access, error) {
 	now, life, value := e.cfg.Now(), e.cfg.AccessLifetime, bearer(accessPrefix)
+	if left := in.until.Sub(now); !in.until.IsZero() && left < life {
+		life = left
+	}
 	if in.client.TokenFormat == FormatJWT {
 		life = min(life, maxJWTLife)
 		var err error
@@ -42,7 +47,7 @@ func (e *Engine) access(ctx context.Context, in accessFor) (string, *store.Acces
 			return "", nil, err
 		}
 	}
-	a := &store.Access{Hash: store.Hash("access", value), Client: in.client.ID, Scopes: in.scopes, JKT: in.jkt, CreatedAt: now, ExpiresAt: now.Add(life)}
+	a := &store.Access{Hash: store.Hash("access", value), Client: in.client.ID, Scopes: in.scopes, JKT: in.jkt, Act: in.act, CreatedAt: now, ExpiresAt: now.Add(life)}
 	if in.grant != nil {
 		a.Grant = in.grant.ID
 	}
@@ -63,6 +68,9 @@ func (e *Engine) accessJWT(ctx context.Context, in accessFor, id string, now, ex
 	}
 	if in.jkt != "" {
 		claims["cnf"] = map[string]any{"jkt": in.jkt}
+	}
+	if len(in.act) > 0 {
+		claims["act"] = Act(in.act)
 	}
 	if g := in.grant; g != nil {
 		claims["sub"], claims["auth_time"], claims["acr"], claims["amr"] = g.Sub, g.AuthAt.Unix(), g.ACR, g.AMR

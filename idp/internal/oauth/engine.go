@@ -168,6 +168,7 @@ type Tokens struct {
 	ExpiresIn    time.Duration
 	IdleUntil    time.Time // new idle limit of a refresh token that is kept
 	Scopes       []string
+	IssuedType   string // issued_token_type of an exchange (RFC 8693 §2.2.1), else ""
 	Access       *store.Access
 	Refresh      *store.Refresh
 }

@@ -121,6 +121,7 @@ type Access struct {
 	Scopes    []string
 	Audience  []string
 	JKT       string
+	Act       []string // clients that act with it for the person, the newest first; of an exchanged token only
 	CreatedAt time.Time
 	ExpiresAt time.Time
 }
@@ -131,8 +132,8 @@ func InsertAccess(tx *db.Tx, a *Access) error {
 	if a.Grant != "" {
 		grant = a.Grant
 	}
-	_, err := tx.Exec(`INSERT INTO idp_access (hash, grant_id, client, scope, audience, jkt, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		a.Hash, grant, a.Client, strings.Join(a.Scopes, " "), strings.Join(a.Audience, " "), a.JKT, db.Micros(a.CreatedAt), db.Micros(a.ExpiresAt))
+	_, err := tx.Exec(`INSERT INTO idp_access (hash, grant_id, client, scope, audience, jkt, act, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		a.Hash, grant, a.Client, strings.Join(a.Scopes, " "), strings.Join(a.Audience, " "), a.JKT, strings.Join(a.Act, " "), db.Micros(a.CreatedAt), db.Micros(a.ExpiresAt))
 	return err
 }
 
@@ -142,18 +143,18 @@ func InsertAccess(tx *db.Tx, a *Access) error {
 func LiveAccess(q db.Querier, hash []byte, now time.Time) (*Access, *Grant, error) {
 	a := &Access{}
 	var grant sql.NullString
-	var scope, audience string
+	var scope, audience, act string
 	var created, expires int64
-	err := q.QueryRow(`SELECT a.hash, a.grant_id, a.client, a.scope, a.audience, a.jkt, a.created_at, a.expires_at FROM idp_access a
+	err := q.QueryRow(`SELECT a.hash, a.grant_id, a.client, a.scope, a.audience, a.jkt, a.act, a.created_at, a.expires_at FROM idp_access a
 		WHERE a.hash = $1 AND a.revoked_at IS NULL AND a.expires_at > $2
 		AND EXISTS (SELECT 1 FROM idp_client c WHERE c.id = a.client AND c.disabled_at IS NULL AND c.valid_from <= a.created_at)
 		AND (a.grant_id IS NULL OR EXISTS (SELECT 1 FROM idp_grant g JOIN idp_rp_session r ON r.sid = g.sid JOIN idp_session s ON s.id = g.session
 			WHERE g.id = a.grant_id AND `+liveAt("$2")+`))`, hash, db.Micros(now)).
-		Scan(&a.Hash, &grant, &a.Client, &scope, &audience, &a.JKT, &created, &expires)
+		Scan(&a.Hash, &grant, &a.Client, &scope, &audience, &a.JKT, &act, &created, &expires)
 	if err != nil {
 		return nil, nil, notFound(err)
 	}
-	a.Grant, a.Scopes, a.Audience, a.CreatedAt, a.ExpiresAt = grant.String, words(scope), words(audience), db.Time(created), db.Time(expires)
+	a.Grant, a.Scopes, a.Audience, a.Act, a.CreatedAt, a.ExpiresAt = grant.String, words(scope), words(audience), words(act), db.Time(created), db.Time(expires)
 	if a.Grant == "" {
 		return a, nil, nil
 	}
