@@ -32,6 +32,22 @@ import (
 type testPKI struct {
 	root, tsaRoot, tsa          *x509.Certificate
 	rootKey, tsaRootKey, tsaKey crypto.Signer
+	lists                       string // address of revocation lists, while the tests run
+}
+
+// list serves a list of nothing revoked.
+func (p *testPKI) list(w http.ResponseWriter, r *http.Request) {
+	issuer, key := p.root, p.rootKey
+	if r.URL.Path == "/tsa" {
+		issuer, key = p.tsaRoot, p.tsaRootKey
+	}
+	now := time.Now()
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(now.Unix()), ThisUpdate: now, NextUpdate: now.Add(time.Hour)}, issuer, key)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	_, _ = w.Write(der)
 }
 
 func must[T any](v T, err error) T {
@@ -56,8 +72,9 @@ func issue(c, parent *x509.Certificate, pub crypto.PublicKey, key crypto.Signer)
 
 func newAuthority(cn string) (*x509.Certificate, crypto.Signer) {
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-	c := testCert(cn, x509.KeyUsageCertSign)
+	c := testCert(cn, x509.KeyUsageCertSign|x509.KeyUsageCRLSign)
 	c.IsCA, c.BasicConstraintsValid = true, true
+	c.NotAfter = c.NotBefore.AddDate(30, 0, 0)
 	return issue(c, c, key.Public(), key), key
 }
 
@@ -68,6 +85,9 @@ func newTestPKI() *testPKI {
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	unit := testCert("Unidad de tiempo", x509.KeyUsageDigitalSignature)
 	usage := must(asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 8}}))
+	p.lists = httptest.NewServer(http.HandlerFunc(p.list)).URL
+	unit.NotAfter = unit.NotBefore.AddDate(25, 0, 0)
+	unit.CRLDistributionPoints = []string{p.lists + "/tsa"}
 	unit.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Critical: true, Value: usage}}
 	p.tsa, p.tsaKey = issue(unit, p.tsaRoot, key.Public(), p.tsaRootKey), key
 	return p
@@ -98,9 +118,13 @@ func scriptPKI(ts *testscript.TestScript, _ bool, _ []string) {
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	ts.Check(err)
 	keys["ed25519-"] = ed
+	keys["mute-"] = must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	for name, key := range keys {
 		c := testCert("Ana Núñez", x509.KeyUsageContentCommitment)
 		c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{2, 5, 4, 12}, Value: "Directora de Planificación"}}
+		if name != "mute-" {
+			c.CRLDistributionPoints = []string{p.lists + "/root"}
+		}
 		cert := issue(c, p.root, key.Public(), p.rootKey)
 		ts.Check(os.WriteFile(ts.MkAbs(name+"key.pem"), pemKey(key), 0o600))
 		ts.Check(os.WriteFile(ts.MkAbs(name+"chain.pem"), pemCerts(p.root, cert), 0o644)) // out of order on purpose

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs testdata/*.txtar. Beside the commands of testscript there are:
 //
-//	pki                  writes root.pem, chain.pem, key.pem, tsa-root.pem, other.pem, rsa/ and ed25519 keys
+//	pki                  writes root.pem, chain.pem, key.pem, tsa-root.pem, other.pem, other keys; mute- is without an address of lists
 //	pdf FILE [PAGES [ENTRIES]]   writes an ordinary PDF file, with more entries in its catalogue
 //	flip FILE OFFSET     changes one byte; a negative offset counts from the end
 //	append FILE TEXT     appends text to a file

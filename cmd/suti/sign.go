@@ -30,16 +30,20 @@ import (
 type signFlags struct {
 	key, cert, tsa, level, field, out string
 	reason, location, passwordFile    string
-	trust                             []string
-	certify                           int
-	visible, json, strict             bool
+	evidenceFlags
+	certify               int
+	visible, json, strict bool
 }
 
 // refusal is a refusal as JSON tells it. Codes are stable: those of pades, and
-// "level-unsupported", "certificate", "timestamp", "reserve".
+// "certificate", "timestamp", "evidence", "reserve".
 type refusal struct {
 	Refused string `json:"refused"`
 	Detail  string `json:"detail"`
+	// Reason, Certificate and Serial are of "evidence": what is lacking, of which certificate.
+	Reason      string `json:"reason,omitempty"`
+	Certificate string `json:"certificate,omitempty"`
+	Serial      string `json:"serial,omitempty"` // hexadecimal
 }
 
 // signResult is what "suti sign --json" tells of a signed file.
@@ -71,8 +75,9 @@ func (c *cli) newSignCommand() *cobra.Command {
 			"One that holds what could change its looks later (programs, layers, outside content) is signed with a\n" +
 			"warning, or refused with --strict, as the server does. A file that stands at --out is replaced, in one step.\n" +
 			"An encrypted file stays encrypted; its permissions are obeyed unless --password-file holds its owner's password.\n\n" +
-			"Levels: B-B, and B-T with a time-stamp; B-LT and B-LTA are refused, because the validation data that\n" +
-			"they hold are not gathered yet.\n\n" +
+			"Levels: B-B; B-T with a time-stamp; B-LT with evidence that the certificates are not revoked, fetched from\n" +
+			"the addresses in them (loopback and private ones only with --allow-private); B-LTA with a time-stamp over\n" +
+			"all that. A level is never lowered: what cannot be had is told, and nothing is written.\n\n" +
 			"Exit codes: 0 signed, 1 failed, 2 used wrongly, 3 refused (with --json: {\"refused\":\"…\",\"detail\":\"…\"}).",
 		Example: "  suti sign --key key.pem --cert chain.pem --out signed.pdf document.pdf\n" +
 			"  suti sign --key key.pem --cert chain.pem --tsa https://tsa.example/ --trust root.pem --visible --out signed.pdf document.pdf",
@@ -88,8 +93,9 @@ func (c *cli) newSignCommand() *cobra.Command {
 	fl.StringVar(&f.key, "key", "", "private key, unencrypted PEM (PKCS #8, SEC 1 or PKCS #1)")
 	fl.StringVar(&f.cert, "cert", "", "the signer's certificate and those above it, PEM")
 	fl.StringVar(&f.tsa, "tsa", "", "address of a time-stamping authority (RFC 3161)")
-	fl.StringVar(&f.level, "level", "", "B-B or B-T; default B-T with --tsa, else B-B")
-	fl.StringArrayVar(&f.trust, "trust", nil, "trust anchor of the time-stamping authority, PEM; may be repeated")
+	fl.StringVar(&f.level, "level", "", "B-B, B-T, B-LT or B-LTA; default B-T with --tsa, else B-B")
+	fl.StringArrayVar(&f.trust, "trust", nil, "trust anchor of the time-stamping authority, and from B-LT on of the signer, PEM; may be repeated")
+	fl.BoolVar(&f.allowPrivate, "allow-private", false, "ask addresses in certificates that lead to loopback and private networks too")
 	fl.IntVar(&f.certify, "certify", 0, "certify the document: 1 no changes, 2 forms and signatures, 3 annotations too")
 	fl.StringVar(&f.field, "field", "", "signature field to fill or to make")
 	fl.BoolVar(&f.visible, "visible", false, "put a visible seal on the last page, or in the field's rectangle")
@@ -113,42 +119,24 @@ func (c *cli) refuse(asJSON bool, code, detail string) error {
 	return refusedf("", "refused (%s): %s", code, detail)
 }
 
-// level reads --level. ok is false after a refusal or usage error, err.
+// padesLevel reads --level.
 func (f *signFlags) padesLevel() (pades.Level, error) {
-	switch strings.TrimPrefix(f.level, "PAdES-") {
-	case "":
+	if f.level == "" {
 		if f.tsa != "" {
 			return pades.LevelBT, nil
 		}
 		return pades.LevelBB, nil
-	case "B-B":
-		return pades.LevelBB, nil
-	case "B-T":
-		if f.tsa == "" {
-			return 0, usagef("add --tsa URL", "level B-T needs a time-stamping authority")
-		}
-		return pades.LevelBT, nil
-	case "B-LT", "B-LTA":
-		return 0, &levelError{f.level}
-	default:
-		return 0, usagef("levels are B-B, B-T, B-LT and B-LTA", "there is no level %q", f.level)
 	}
-}
-
-// levelError is a level of the standard that is not made yet.
-type levelError struct{ level string }
-
-func (e *levelError) Error() string {
-	return "level " + e.level + " is not made yet; B-B and B-T are"
+	l, err := parseLevel(f.level)
+	if err == nil && l >= pades.LevelBT && f.tsa == "" {
+		return 0, usagef("add --tsa URL", "level %s needs a time-stamping authority", shortLevel(l))
+	}
+	return l, err
 }
 
 func (c *cli) sign(ctx context.Context, f signFlags, in string) error {
 	start := c.now()
 	level, err := f.padesLevel()
-	var unmade *levelError
-	if errors.As(err, &unmade) {
-		return c.refuse(f.json, "level-unsupported", unmade.Error())
-	}
 	if err != nil {
 		return err
 	}
@@ -192,6 +180,13 @@ func (c *cli) sign(ctx context.Context, f signFlags, in string) error {
 	defer prog.end()
 	opts := f.options(level, chain[0], c.now())
 	opts.Password = password
+	if level > pades.LevelBT {
+		x, err := f.evidenceFlags.options(level, c.now)
+		if err != nil {
+			return err
+		}
+		opts.Extend = &x
+	}
 	watched := watchedReader{base, prog}
 	signed, err := pades.Sign(ctx, watched, size, key, chain, ts, opts)
 	if err != nil {
@@ -225,7 +220,7 @@ func (f *signFlags) signer() (crypto.Signer, []*x509.Certificate, error) {
 }
 
 func (f *signFlags) timestamper(level pades.Level) (pades.Timestamper, *stamp.Client, error) {
-	if level != pades.LevelBT {
+	if level < pades.LevelBT {
 		return nil, nil, nil
 	}
 	roots, _, err := readRoots(f.trust)
@@ -260,6 +255,9 @@ func (c *cli) signFault(asJSON bool, err error) error {
 	var refused *pades.RefusedError
 	var reserve *pades.ReserveError
 	var status *tsp.StatusError
+	if e := evidenceFault(err); e != nil {
+		return c.refuseEvidence(asJSON, e)
+	}
 	switch {
 	case errors.As(err, &refused):
 		return c.refuse(asJSON, string(refused.Code), refused.Detail)

@@ -37,7 +37,8 @@ type verifyFlags struct {
 const verifyLong = `Verify every signature of a PDF file, without a server and without trusting one.
 
 Trust comes from --trust alone: without it, no signer is known and a sound signature is INDETERMINATE.
-Revocation is not looked up: the report says so.
+Revocation is judged by the evidence in the file (levels B-LT and B-LTA): nothing is looked up. Where there is none
+the report says that it was not checked. --at may be long after certificates have expired.
 
 With --evidence, an evidence bundle is verified instead: the signer's assertion, the acts that brought
 the key, certificate, time-stamp and place in the log. --genesis is the deployment's genesis hash, from a

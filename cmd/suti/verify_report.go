@@ -26,7 +26,7 @@ type verifySignature struct {
 	Indication    string        `json:"indication"`
 	SubIndication string        `json:"subindication"` // "" where there is none
 	Detail        string        `json:"detail,omitempty"`
-	Level         string        `json:"level"` // B-B, B-T, or "" for what is not PAdES
+	Level         string        `json:"level"` // B-B, B-T, B-LT, B-LTA, or "" for what is not PAdES
 	Signer        *verifySigner `json:"signer"`
 	ClaimedTime   *time.Time    `json:"claimed_time"`
 	// BestSignatureTime is the earliest time at which the signature is proven
