@@ -7,14 +7,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 declare -A need=(
   [postgresql]="postgres" [redis-server]="redis-server" [chromium]="chromium" [poppler-utils]="pdfsig"
   [mupdf-tools]="mutool" [qpdf]="qpdf" [softhsm2]="softhsm2-util" [openssl]="openssl" [libnss3-tools]="certutil" [fonts-dejavu-core]=""
-  [systemd]="systemd-analyze" [strace]="strace" [python3]="python3" [npm]="npm"
+  [systemd]="systemd-analyze" [strace]="strace" [python3]="python3" [npm]="npm" [nodejs]="node"
 )
 
 have() {
   case $1 in
     postgresql) [ -n "$(find_postgres)" ] ;;
     fonts-dejavu-core) [ -d /usr/share/fonts/truetype/dejavu ] ;;
-    npm) have_axe || command -v npm >/dev/null 2>&1 ;; # fetches axe-core, once
+    npm) have_axe && have_oauth4webapi || command -v npm >/dev/null 2>&1 ;; # fetches axe-core and oauth4webapi, once
     *) command -v "${need[$1]}" >/dev/null 2>&1 ;;
   esac
 }
@@ -24,6 +24,13 @@ have_axe() {
   local version
   version=$(sed -n 's/^version=//p' "$here/axe.sh")
   [ -s "${SUTI_BUILD_DIR:-"$here/../out"}/axe-core-$version/axe.min.js" ]
+}
+
+# have_oauth4webapi is the same for oauth4webapi.sh.
+have_oauth4webapi() {
+  local version
+  version=$(sed -n 's/^version=//p' "$here/oauth4webapi.sh")
+  [ -s "${SUTI_BUILD_DIR:-"$here/../out"}/oauth4webapi-$version/index.js" ]
 }
 
 # find_postgres prints the folder of the newest installed initdb.

@@ -203,7 +203,7 @@ func TestDPoPProofRules(t *testing.T) {
 		if _, out := a.post("/oauth2/token", ownToken(), k, set("nonce", before)); out["error"] != "use_dpop_nonce" {
 			w.t.Errorf("old nonce: %v", out)
 		}
-		for name, key := range map[string]crypto.Signer{"EdDSA": must2(ed25519.GenerateKey(rand.Reader))(w.t), "PS256": must(rsa.GenerateKey(rand.Reader, 2048))(w.t)} {
+		for name, key := range map[string]crypto.Signer{"EdDSA": must2(ed25519.GenerateKey(rand.Reader))(w.t), "Ed25519": must2(ed25519.GenerateKey(rand.Reader))(w.t), "PS256": must(rsa.GenerateKey(rand.Reader, 2048))(w.t)} {
 			other := &dpopKey{w: w, key: key, alg: jose.SignatureAlgorithm(name), nonce: k.nonce}
 			res, out := a.post("/oauth2/token", ownToken(), other)
 			if res.StatusCode != 200 || a.cnf(out["access_token"]) != other.jkt() {
@@ -349,7 +349,7 @@ func TestDPoPBoundTokenNeedsItsKey(t *testing.T) {
 		}
 		for name, c := range tries(info, persons) {
 			res, body := (&browser{w: w}).do(http.MethodGet, info, "", "", "Authorization", c.scheme+" "+c.token, "DPoP", c.proof)
-			if res.StatusCode != 401 || !strings.Contains(fmt.Sprint(res.Header["Www-Authenticate"]), `DPoP realm="suti", algs="ES256 EdDSA PS256"`) {
+			if res.StatusCode != 401 || !strings.Contains(fmt.Sprint(res.Header["Www-Authenticate"]), `DPoP realm="suti", algs="ES256 EdDSA Ed25519 PS256"`) {
 				w.t.Errorf("userinfo, %s: got %d %v %s", name, res.StatusCode, res.Header["Www-Authenticate"], body)
 			}
 		}
@@ -449,7 +449,7 @@ func TestDPoPBindsCodesAndRefreshTokens(t *testing.T) {
 		if want("confidential client with a new key", status, out, ""); f.cnf(out["access_token"]) != thief.jkt() {
 			w.t.Error("the token is not bound to the key of the request")
 		}
-		if status, out := w.metadata(); status != 200 || fmt.Sprint(out["dpop_signing_alg_values_supported"]) != "[ES256 EdDSA PS256]" {
+		if status, out := w.metadata(); status != 200 || fmt.Sprint(out["dpop_signing_alg_values_supported"]) != "[ES256 EdDSA Ed25519 PS256]" {
 			w.t.Errorf("metadata: %v", out["dpop_signing_alg_values_supported"])
 		}
 	})

@@ -25,8 +25,9 @@ var ErrProof = errors.New("idp: DPoP proof")
 
 func noProof(why string) error { return fmt.Errorf("%w: %s", ErrProof, why) }
 
-// ProofAlgs are the algorithms of DPoP proofs that are taken.
-func ProofAlgs() []string { return []string{"ES256", "EdDSA", "PS256"} }
+// ProofAlgs are the algorithms of DPoP proofs that are taken. Ed25519 is the
+// name of RFC 9864 for what EdDSA is with such a key.
+func ProofAlgs() []string { return []string{"ES256", "EdDSA", "Ed25519", "PS256"} }
 
 const (
 	maxProof   = 8 << 10
@@ -81,7 +82,7 @@ func ParseProof(headers []string) (*Proof, error) {
 	case head.Typ != "dpop+jwt":
 		return nil, noProof("typ must be dpop+jwt")
 	case !slices.Contains(ProofAlgs(), head.Alg):
-		return nil, noProof("alg must be ES256, EdDSA or PS256")
+		return nil, noProof("alg must be one of " + strings.Join(ProofAlgs(), " "))
 	}
 	key, jkt, err := proofKey(head.JWK, head.Alg)
 	if err != nil {
@@ -239,7 +240,7 @@ func proofKey(raw json.RawMessage, alg string) (crypto.PublicKey, string, error)
 			break
 		}
 		return pub, thumbprint(`{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}`, x, y), nil
-	case "EdDSA OKP Ed25519":
+	case "EdDSA OKP Ed25519", "Ed25519 OKP Ed25519":
 		if x := b("x"); len(x) == ed25519.PublicKeySize {
 			return ed25519.PublicKey(x), thumbprint(`{"crv":"Ed25519","kty":"OKP","x":"%s"}`, x), nil
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"encoding/base64"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +61,9 @@ func FuzzParseProof(f *testing.F) {
 		p, err := ParseProof([]string{token})
 		if err != nil {
 			return
+		}
+		if head, _ := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[0]); strings.Contains(string(head), `Ed25519"`) {
+			t.Skip("the other implementation does not know the name Ed25519")
 		}
 		jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA, jose.PS256})
 		if err != nil {
