@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -26,6 +27,7 @@ import (
 
 	"oruro.gob.bo/suti/internal/cms"
 	"oruro.gob.bo/suti/internal/tsp"
+	"oruro.gob.bo/suti/signer/pades"
 )
 
 // testPKI holds authorities for scripts, made by crypto/x509 alone.
@@ -142,6 +144,17 @@ func scriptPDF(ts *testscript.TestScript, _ bool, args []string) {
 		pages = must(strconv.Atoi(args[1]))
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), ordinaryPDF(pages, args[min(2, len(args)):]...), 0o644))
+}
+
+// scriptFields makes empty signature fields on the last page.
+func scriptFields(ts *testscript.TestScript, _ bool, args []string) {
+	base := must(os.ReadFile(ts.MkAbs(args[1])))
+	var fields []pades.NewField
+	for i, name := range args[2:] {
+		fields = append(fields, pades.NewField{Name: name, Placement: &pades.Placement{Page: -1, Slot: i}})
+	}
+	a := must(pades.AddFields(context.Background(), bytes.NewReader(base), int64(len(base)), fields, pades.Limits{}))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), append(base, a.Tail()...), 0o644))
 }
 
 func ordinaryPDF(pages int, catalog ...string) []byte {

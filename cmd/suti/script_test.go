@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 		Dir:   "testdata",
 		Setup: setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"pki": scriptPKI, "pdf": scriptPDF, "flip": scriptFlip, "append": scriptAppend, "tsa": scriptTSA,
+			"pki": scriptPKI, "pdf": scriptPDF, "fields": scriptFields, "flip": scriptFlip, "append": scriptAppend, "tsa": scriptTSA,
 			"log": scriptLog, "forklog": scriptForkLog, "servelog": scriptServeLog, "isjson": scriptIsJSON, "setjson": scriptSetJSON, "vector": scriptVector, "exits": scriptExits,
 			"notify": scriptNotify, "notified": scriptNotified, "ports": scriptPorts,
 			"postgres": func(ts *testscript.TestScript, _ bool, args []string) {

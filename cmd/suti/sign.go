@@ -30,6 +30,7 @@ import (
 type signFlags struct {
 	key, cert, tsa, level, field, out string
 	reason, location, passwordFile    string
+	algorithm                         string
 	evidenceFlags
 	certify               int
 	visible, json, strict bool
@@ -99,6 +100,7 @@ func (c *cli) newSignCommand() *cobra.Command {
 	fl.IntVar(&f.certify, "certify", 0, "certify the document: 1 no changes, 2 forms and signatures, 3 annotations too")
 	fl.StringVar(&f.field, "field", "", "signature field to fill or to make")
 	fl.BoolVar(&f.visible, "visible", false, "put a visible seal on the last page, or in the field's rectangle")
+	fl.StringVar(&f.algorithm, "algorithm", "", "such as rsa-pss-sha256 or rsa-sha512; default that of the key: rsa-sha256, ecdsa-sha256, ecdsa-sha384, ed25519")
 	fl.StringVar(&f.reason, "reason", "", "reason, written into the signature")
 	fl.StringVar(&f.location, "location", "", "place, written into the signature")
 	passwordFlag(cmd, &f.passwordFile)
@@ -237,7 +239,7 @@ func (f *signFlags) timestamper(level pades.Level) (pades.Timestamper, *stamp.Cl
 func (f *signFlags) options(level pades.Level, cert *x509.Certificate, now time.Time) pades.Options {
 	o := pades.Options{
 		Level: level, Field: f.field, SigningTime: now, Name: cert.Subject.CommonName,
-		Reason: f.reason, Location: f.location, Certify: pades.Permission(f.certify),
+		Reason: f.reason, Location: f.location, Certify: pades.Permission(f.certify), Algorithm: f.algorithm,
 	}
 	if f.visible {
 		o.Seal = &pades.Seal{Name: cert.Subject.CommonName, Institution: strings.Join(cert.Subject.Organization, ", "), Date: now}
@@ -268,10 +270,10 @@ func (c *cli) signFault(asJSON bool, err error) error {
 	case errors.As(err, &status), errors.Is(err, stamp.ErrAnswer), errors.Is(err, pades.ErrTimestamp), errors.Is(err, safehttp.ErrAddress),
 		isStampFault(err):
 		return c.refuse(asJSON, "timestamp", err.Error())
-	case errors.Is(err, cms.ErrWeakAlgorithm), errors.Is(err, cms.ErrAlgorithm):
-		return c.refuse(asJSON, "key", err.Error())
 	case errors.Is(err, pades.ErrOptions):
 		return usagef("see: suti sign --help", "%w", err)
+	case errors.Is(err, cms.ErrWeakAlgorithm), errors.Is(err, cms.ErrAlgorithm), errors.Is(err, cms.ErrAlgorithmMismatch):
+		return c.refuse(asJSON, "key", err.Error())
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.Canceled):
 		return failedf("nothing was written", "stopped: %w", err)
 	default:

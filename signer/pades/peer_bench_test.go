@@ -96,9 +96,9 @@ type document struct {
 	bytes []byte
 }
 
-// peerFiles are documents of 20 kB and 5 MB that do not compress, like scans.
+// peerFiles are documents of 20 kB, 100 kB and 5 MB that do not compress, like scans.
 func peerFiles() []document {
-	out := []document{{name: "20kB", bytes: make([]byte, 20<<10)}, {name: "5MB", bytes: make([]byte, 5<<20)}}
+	out := []document{{name: "20kB", bytes: make([]byte, 20<<10)}, {name: "100kB", bytes: make([]byte, 100<<10)}, {name: "5MB", bytes: make([]byte, 5<<20)}}
 	for i, d := range out {
 		_, _ = rand.NewChaCha8([32]byte{}).Read(d.bytes)
 		out[i].bytes = costest.Sample(costest.Options{Extra: []costest.Obj{{Num: 40, Body: "<<>>", Data: d.bytes}}})
