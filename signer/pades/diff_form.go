@@ -219,7 +219,7 @@ func (s *step) signing(f *cos.Field, visible, isNew bool) error {
 		}
 	}
 	switch {
-	case c == nil || c.rep.Indication == TotalFailed:
+	case c == nil, c.rep.Indication == TotalFailed && !(c.intact && c.rep.SubIndication == SubRevoked):
 		s.note(Forbidden, "signature", f.Name, num, "the later signature is not valid")
 	case !c.intact:
 		s.note(Unproven, "signature", f.Name, num, "the later signature cannot be judged")

@@ -386,3 +386,81 @@ func TestBaseIsReadOnce(t *testing.T) {
 		t.Errorf("B-LTA reads %d bytes more than B-B, of %d", more, len(big))
 	}
 }
+
+// Evidence and document time-stamps are no change to what a certification or a
+// lock forbids.
+func TestExtendCertifiedAndLocked(t *testing.T) {
+	t.Parallel()
+	for _, shape := range costest.Shapes() {
+		for name, o := range map[string]pades.Options{
+			"no changes":   {Certify: pades.NoChanges},
+			"forms":        {Certify: pades.FormsAndSigning},
+			"all locked":   {Lock: &pades.Lock{Action: pades.LockAll}},
+			"another kept": {Lock: &pades.Lock{Action: pades.LockExclude, Fields: []string{"Otro"}}},
+		} {
+			l := newLab(t, now)
+			who := l.Signer(t, "Ana")
+			base := costest.Sample(costest.Options{Shape: shape, Form: true})
+			x := l.options(pades.LevelBLTA)
+			o.Level, o.SigningTime, o.Extend = pades.LevelBLTA, now, &x
+			s, err := pades.Sign(context.Background(), bytes.NewReader(base), int64(len(base)), who.Key, who.Chain(), l, o)
+			if err != nil {
+				t.Errorf("%v, %s: %v", shape, name, err)
+				continue
+			}
+			b := signedBytes(base, s.Tail())
+			l.want(name, l.verifyAt(b, now.Add(time.Hour)), pades.ValidExtended, "", pades.LevelBLTA)
+			l.NewTSA(t)
+			b = l.extend(b, l.options(pades.LevelBLTA))
+			l.want(name+" renewed", l.verifyAt(b, now.Add(time.Hour)), pades.ValidExtended, "", pades.LevelBLTA)
+			l.judges(name, b, 1, 2)
+		}
+	}
+}
+
+// Several people sign, one file; each keeps what the others have brought.
+func TestExtendSeveralSigners(t *testing.T) {
+	t.Parallel()
+	for _, shape := range costest.Shapes() {
+		l := newLab(t, now)
+		b := costest.Sample(costest.Options{Shape: shape, Form: true})
+		for i, level := range []pades.Level{pades.LevelBLTA, pades.LevelBB, pades.LevelBT, pades.LevelBLT} {
+			l.SetTime(now.AddDate(0, 0, i))
+			b = l.sign(b, l.Signer(t, "Persona"), level)
+		}
+		l.SetTime(now.AddDate(0, 0, 9))
+		b = l.extend(b, l.options(pades.LevelBLTA))
+		r := l.verifyAt(b, now.AddDate(0, 1, 0))
+		n := 0
+		for _, s := range r.Signatures {
+			if s.Kind == "document-timestamp" {
+				continue
+			}
+			n++
+			if s.Verdict != pades.ValidExtended || s.Level != pades.LevelBLTA || s.Revocation != "good" {
+				t.Errorf("%v: signature %d: %s %v %q %s", shape, n, s.Verdict, s.Level, s.Revocation, s.Detail)
+			}
+		}
+		if n != 4 {
+			t.Errorf("%v: %d signatures", shape, n)
+		}
+		l.judges(shape.String(), b, 4, len(r.Signatures)-4)
+	}
+}
+
+func BenchmarkSignLongTerm(b *testing.B) {
+	l := newLab(b, now)
+	who := l.Signer(b, "Ana")
+	base := costest.Sample(costest.Options{Extra: []costest.Obj{{Num: 40, Body: "<<>>", Data: make([]byte, 20<<10)}}})
+	for _, level := range []pades.Level{pades.LevelBB, pades.LevelBT, pades.LevelBLT, pades.LevelBLTA} {
+		b.Run(level.String(), func(b *testing.B) {
+			b.ReportAllocs()
+			x := l.options(level) // evidence is fetched once and kept
+			for b.Loop() {
+				if _, err := pades.Sign(context.Background(), bytes.NewReader(base), int64(len(base)), who.Key, who.Chain(), l, pades.Options{Level: level, SigningTime: now, Extend: &x}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
