@@ -19,6 +19,7 @@ type metadata struct {
 	UserInfo                   string   `json:"userinfo_endpoint"`
 	JWKS                       string   `json:"jwks_uri"`
 	PAR                        string   `json:"pushed_authorization_request_endpoint"`
+	DetailTypes                []string `json:"authorization_details_types_supported"`
 	Device                     string   `json:"device_authorization_endpoint"`
 	Introspection              string   `json:"introspection_endpoint"`
 	Revocation                 string   `json:"revocation_endpoint"`
@@ -58,8 +59,8 @@ func (p *Provider) metadata() metadata {
 	return metadata{
 		Issuer: iss, Authorization: iss + pathAuthorize, Token: iss + pathToken, UserInfo: iss + pathUserInfo, JWKS: iss + pathJWKS,
 		PAR: iss + pathPAR, Device: iss + pathDevice, Introspection: iss + pathIntrospect, Revocation: iss + pathRevoke, EndSession: iss + pathLogout,
-		Scopes:        []string{"openid", "profile", "email", "phone", "documento_identidad", "offline_access"},
-		ResponseTypes: []string{"code"}, ResponseModes: []string{"query", "fragment", "form_post"},
+		Scopes:      []string{"openid", "profile", "email", "phone", "documento_identidad", "offline_access"},
+		DetailTypes: oauth.DetailTypes(), ResponseTypes: []string{"code"}, ResponseModes: []string{"query", "fragment", "form_post"},
 		Grants:       []string{"authorization_code", "refresh_token", "client_credentials", oauth.GrantDevice, oauth.GrantExchange},
 		ACR:          []string{identity.N0.ACR(), identity.N1.ACR(), identity.N2.ACR(), identity.N3.ACR(), identity.ACRPhishingResistant},
 		SubjectTypes: []string{"pairwise"}, IDTokenAlgs: jwks.Algs(), UserInfoAlgs: jwks.Algs(),

@@ -74,6 +74,7 @@ type Client struct {
 	Resources      []string // URIs for which it may ask access tokens (RFC 8707)
 	Serves         []string // URIs that it is: it may introspect tokens of its institution's clients for them
 	Exchanges      []string // URIs of services for which it may exchange a person's token (RFC 8693)
+	DetailTypes    []string // types of authorization details that it may ask for (RFC 9396)
 	Waivers        map[string]time.Time
 }
 
@@ -91,7 +92,7 @@ func (p *Provider) Register(ctx context.Context, actor string, in Client) (secre
 	entry, err := p.cfg.Audit.Prepare(ctx, audit.Entry{
 		Kind: "idp.client.registered", Actor: actor, Client: row.ID, Institution: string(row.Institution), Object: row.ID, Outcome: "registered",
 		Payload: map[string]any{"profile": row.Profile, "auth_method": row.AuthMethod, "redirect_uris": row.RedirectURIs, "scopes": row.Scopes, "waivers": row.Waivers,
-			"dpop": row.DPoP, "access_tokens": row.TokenFormat, "resources": row.Resources, "serves": row.Serves, "exchanges": row.Exchanges},
+			"dpop": row.DPoP, "access_tokens": row.TokenFormat, "resources": row.Resources, "serves": row.Serves, "exchanges": row.Exchanges, "detail_types": row.DetailTypes},
 	})
 	if err != nil {
 		return "", err
@@ -130,7 +131,7 @@ func (p *Provider) row(in Client) (*store.Client, error) {
 		ID: in.ID, Institution: in.Institution, Sector: in.Sector, Profile: in.Profile, Name: in.Name, AuthMethod: in.AuthMethod, JWKS: in.JWKS,
 		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg, UserInfoAlg: in.UserInfoAlg,
 		BackchannelURI: in.BackchannelURI, DPoP: in.DPoP || in.Profile == oauth.ProfileFAPI2, Waivers: in.Waivers, CreatedAt: now,
-		TokenFormat: in.AccessTokens, Resources: in.Resources, Serves: in.Serves, Exchanges: in.Exchanges,
+		TokenFormat: in.AccessTokens, Resources: in.Resources, Serves: in.Serves, Exchanges: in.Exchanges, DetailTypes: in.DetailTypes,
 	}
 	if c.Sector == "" {
 		c.Sector = string(c.Institution)
@@ -283,6 +284,11 @@ func checkResources(c *store.Client, _ time.Time) error {
 	for _, u := range slices.Concat(c.Resources, c.Serves, c.Exchanges) {
 		if e := oauth.CheckResource(u); e != nil {
 			return bad("%s: %s", u, e.Description)
+		}
+	}
+	for _, t := range c.DetailTypes {
+		if !slices.Contains(oauth.DetailTypes(), t) {
+			return bad("authorization details are of type %v", oauth.DetailTypes())
 		}
 	}
 	if len(c.Serves) > 0 && c.Public() {

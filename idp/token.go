@@ -35,6 +35,9 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 		return p.refuse(w, r, err)
 	}
 	var t *oauth.Tokens
+	if form.Has("authorization_details") {
+		return p.refuse(w, r, oauth.Refuse(oauth.InvalidAuthorizationDetails, "authorization_details belongs in the authorization request"))
+	}
 	switch form.Get("grant_type") {
 	case oauth.GrantCode:
 		t, err = p.redeem(r.Context(), c, form, proof)
@@ -62,6 +65,9 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 	}
 	if t.RefreshToken != "" {
 		body["refresh_token"] = t.RefreshToken
+	}
+	if len(t.Details) > 0 {
+		body["authorization_details"] = t.Details
 	}
 	if t.IssuedType != "" {
 		body["issued_token_type"] = t.IssuedType

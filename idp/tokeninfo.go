@@ -241,6 +241,15 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 	if len(a.Act) > 0 {
 		body["act"] = oauth.Act(a.Act)
 	}
+	if g != nil {
+		details, err := oauth.GrantedDetails(g, a.Audience, p.cfg.Now())
+		if err != nil {
+			return err
+		}
+		if len(details) > 0 {
+			body["authorization_details"] = details
+		}
+	}
 	if g != nil && sees {
 		body["sub"], body["acr"], body["auth_time"] = g.Sub, g.ACR, g.AuthAt.Unix()
 	}

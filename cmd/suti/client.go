@@ -145,6 +145,7 @@ func (c *cli) newClientAddCommand() *cobra.Command {
 	fl.StringVar(&f.in.AccessTokens, "access-tokens", "", "opaque, which is the default, or jwt (RFC 9068) for interfaces that judge them by themselves; either lives a minute")
 	fl.StringArrayVar(&f.in.Resources, "resource", nil, "address for which it may ask access tokens (RFC 8707); repeated")
 	fl.StringArrayVar(&f.in.Serves, "serves", nil, "address of an interface that it is: it may introspect its institution's tokens for it; repeated")
+	fl.StringArrayVar(&f.in.DetailTypes, "authorization-details-type", nil, "what it may ask people for in one request (RFC 9396): document_signing; repeated")
 	fl.StringArrayVar(&f.in.Exchanges, "exchange", nil, "address of a service for which it may exchange a person's token (RFC 8693), with that --grant; repeated")
 	fl.DurationVar(&f.noPKCEFor, "waive-pkce", 0, "let a legacy client go without PKCE for so long, a year at most")
 	return cmd
@@ -178,7 +179,7 @@ func (c *cli) tellClient(ctx context.Context, f adminFlags, path string, in any)
 		{"client_id", v.ID}, {"name", v.Name}, {"state", state}, {"institution", v.Institution}, {"profile", v.Profile}, {"authenticates by", v.AuthMethod},
 		{"redirect URIs", strings.Join(v.RedirectURIs, " ")}, {"post-logout URIs", strings.Join(v.PostLogoutURIs, " ")}, {"back-channel URI", v.BackchannelURI},
 		{"scopes", strings.Join(v.Scopes, " ")}, {"grants", strings.Join(v.Grants, " ")}, {"ID tokens", v.IDTokenAlg}, {"userinfo", v.UserInfoAlg}, {"keys", keyIDs(v.JWKS)}, {"DPoP", whether(v.DPoP, "always")},
-		{"access tokens", v.AccessTokens}, {"may ask for", strings.Join(v.Resources, " ")}, {"serves", strings.Join(v.Serves, " ")}, {"exchanges for", strings.Join(v.Exchanges, " ")},
+		{"access tokens", v.AccessTokens}, {"may ask for", strings.Join(v.Resources, " ")}, {"serves", strings.Join(v.Serves, " ")}, {"authorization details", strings.Join(v.DetailTypes, " ")}, {"exchanges for", strings.Join(v.Exchanges, " ")},
 		{"registered", dateTime(v.Created)}, {"version", fmt.Sprint(v.Version)},
 	}
 	for rule, until := range v.Waivers {

@@ -74,10 +74,14 @@ func (f *Flow) commit(ctx context.Context, st *state, scopes, consented []string
 	if err != nil {
 		return "", err
 	}
+	payload := map[string]any{"scopes": scopes, "acr": st.acr(), "amr": st.assurance.AMR, "consented": consented, "application": st.client.Name}
+	if len(st.request.Details) > 0 {
+		payload["authorization_details"] = st.request.Details
+	}
 	entry, err := f.cfg.Audit.Prepare(ctx, audit.Entry{
 		Kind: "idp.login", Subject: st.session.Person, Actor: string(st.session.Person), Client: st.client.ID, Institution: string(st.client.Institution),
 		Object: st.interaction.ID, Outcome: "granted",
-		Payload: map[string]any{"scopes": scopes, "acr": st.acr(), "amr": st.assurance.AMR, "consented": consented, "application": st.client.Name},
+		Payload: payload,
 	})
 	if err != nil {
 		return "", err

@@ -134,6 +134,11 @@ func (f *Flow) consentView(st *state) page.Consent {
 	v := page.Consent{
 		App: st.client.Name, Person: st.profile.Name.Full(), Action: PathPrefix + st.interaction.ID, Redirect: st.request.RedirectURI, Seen: seen(st),
 	}
+	for _, d := range st.request.Details {
+		for _, doc := range d.Documents {
+			v.Documents = append(v.Documents, page.Document{Label: doc.Label, Hash: doc.Hash})
+		}
+	}
 	for _, s := range st.missing {
 		v.Scopes = append(v.Scopes, page.Scope{Name: s, Values: page.ScopeValues(s, st.profile)})
 	}

@@ -123,7 +123,7 @@ func (f *Flow) assessConsent(ctx context.Context, st *state) error {
 	}
 	// On a shared device every entry names the person, also one who has just
 	// unlocked a passkey: it may be a relative's (D27).
-	if len(st.missing) > 0 || st.session.Shared || st.request.HasPrompt("consent") || st.request.Device != nil {
+	if len(st.missing) > 0 || st.session.Shared || st.request.HasPrompt("consent") || st.request.Device != nil || len(st.request.Details) > 0 {
 		st.next = stepConsent
 	}
 	return nil

@@ -73,9 +73,23 @@ func (e *Engine) accessJWT(ctx context.Context, in accessFor, id string, now, ex
 		claims["act"] = Act(in.act)
 	}
 	if g := in.grant; g != nil {
+		details, err := GrantedDetails(g, audience(in.resource), now)
+		if err != nil {
+			return "", err
+		}
+		if len(details) > 0 {
+			claims["authorization_details"] = details
+		}
 		claims["sub"], claims["auth_time"], claims["acr"], claims["amr"] = g.Sub, g.AuthAt.Unix(), g.ACR, g.AMR
 	}
 	return e.cfg.Signer.Sign(ctx, in.client.IDTokenAlg, "at+jwt", claims)
+}
+
+func audience(resource string) []string {
+	if resource == "" {
+		return nil
+	}
+	return []string{resource}
 }
 
 // AccessHash returns the row key of an access token, or false if the value

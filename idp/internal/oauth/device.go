@@ -42,6 +42,9 @@ func ParseDevice(form url.Values, c *store.Client, now time.Time) (*Request, *Er
 	if !contains(c.Grants, GrantDevice) {
 		return nil, Refuse(UnauthorizedClient, "the client may not use the device authorization grant")
 	}
+	if form.Has("authorization_details") {
+		return nil, Refuse(InvalidAuthorizationDetails, "a device may not ask for authorization details: its screen is not the person's")
+	}
 	r := &Request{Client: c.ID, At: now.UTC()}
 	if e := checkScope(form, c, r, now); e != nil {
 		return nil, e

@@ -168,7 +168,8 @@ type Tokens struct {
 	ExpiresIn    time.Duration
 	IdleUntil    time.Time // new idle limit of a refresh token that is kept
 	Scopes       []string
-	IssuedType   string // issued_token_type of an exchange (RFC 8693 §2.2.1), else ""
+	Details      []Detail // authorization details of the access token (RFC 9396 §7)
+	IssuedType   string   // issued_token_type of an exchange (RFC 8693 §2.2.1), else ""
 	Access       *store.Access
 	Refresh      *store.Refresh
 }
@@ -236,6 +237,10 @@ func (e *Engine) collect(in Redemption, access *store.Access, resp *fosite.Acces
 		return nil, errors.New("idp: engine returned no access token")
 	}
 	t.ExpiresIn = access.ExpiresAt.Sub(access.CreatedAt)
+	var err error
+	if t.Details, err = GrantedDetails(in.Grant, access.Audience, now); err != nil {
+		return nil, err
+	}
 	if t.RefreshToken != "" {
 		t.Refresh = e.refreshRow(t.RefreshToken, in.Grant.ID, in.Client.ID, in.JKT, 0, now, now.Add(e.cfg.RefreshLifetime))
 	}

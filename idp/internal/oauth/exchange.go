@@ -95,7 +95,11 @@ func (e *Engine) Exchange(ctx context.Context, in Exchange) (*Tokens, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tokens{AccessToken: value, ExpiresIn: a.ExpiresAt.Sub(a.CreatedAt), Scopes: in.Scopes, IssuedType: TokenTypeAccess, Access: a}, nil
+	details, err := GrantedDetails(in.Grant, a.Audience, e.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &Tokens{AccessToken: value, ExpiresIn: a.ExpiresAt.Sub(a.CreatedAt), Scopes: in.Scopes, Details: details, IssuedType: TokenTypeAccess, Access: a}, nil
 }
 
 // Act is the act claim of a chain of clients, the newest first (RFC 8693 §4.1).

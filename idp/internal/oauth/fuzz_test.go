@@ -1,8 +1,11 @@
 package oauth
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -96,4 +99,42 @@ func FuzzParseRequest(f *testing.F) {
 
 func validUTF8(list []string) bool {
 	return strings.ToValidUTF8(strings.Join(list, ""), "") == strings.Join(list, "")
+}
+
+// FuzzParseDetails never accepts what it would not say again in the same words.
+func FuzzParseDetails(f *testing.F) {
+	f.Add(`[{"type":"document_signing","locations":["https://a"],"documents":[{"hash":"n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg","label":"x"}]}]`)
+	f.Add(`[{"type":"document_signing","documents":[{"label":"\u202e","hash":""}]},null]`)
+	c := &store.Client{DetailTypes: DetailTypes(), Exchanges: []string{"https://a"}}
+	f.Fuzz(func(t *testing.T, raw string) {
+		got, err := parseDetails(raw, c)
+		if err != nil {
+			if strings.ContainsAny(err.Error(), "\"\\\r\n\t") {
+				t.Errorf("description %q", err)
+			}
+			return
+		}
+		again, err := json.Marshal(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if second, err := parseDetails(string(again), c); err != nil || !reflect.DeepEqual(second, got) {
+			t.Errorf("%q became %s: %v", raw, again, err)
+		}
+	})
+}
+
+// FuzzUserCode reads a code in one way, whatever a person types.
+func FuzzUserCode(f *testing.F) {
+	f.Add("WDJB-MJHT")
+	f.Add(" wdjb mjht")
+	f.Fuzz(func(t *testing.T, typed string) {
+		shown, hash, ok := UserCode(typed)
+		if !ok {
+			return
+		}
+		if again, other, ok := UserCode(shown); !ok || again != shown || !bytes.Equal(other, hash) || len(shown) != 9 {
+			t.Errorf("%q became %q, then %q", typed, shown, again)
+		}
+	})
 }

@@ -21,6 +21,9 @@ func (e *Engine) Refresh(ctx context.Context, c *store.Client, g *store.Grant, r
 		return nil, err
 	}
 	t := &Tokens{AccessToken: value, ExpiresIn: a.ExpiresAt.Sub(a.CreatedAt), Scopes: scopes, IdleUntil: now.Add(e.cfg.RefreshIdle), Access: a}
+	if t.Details, err = GrantedDetails(g, a.Audience, now); err != nil {
+		return nil, err
+	}
 	if rotate {
 		t.RefreshToken = bearer(refreshPrefix)
 		t.Refresh = e.refreshRow(t.RefreshToken, g.ID, c.ID, row.JKT, row.Generation+1, now, row.ExpiresAt)

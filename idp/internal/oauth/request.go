@@ -56,6 +56,7 @@ type Request struct {
 	IDTokenHint   string    `json:"id_token_hint,omitempty"`
 	HintSubject   string    `json:"hint_subject,omitempty"` // sub of the verified hint, or the one that claims asks for
 	UILocales     []string  `json:"ui_locales,omitempty"`
+	Details       []Detail  `json:"authorization_details,omitempty"`
 	Device        *Device   `json:"device,omitempty"` // of a device without a browser; then there is no RedirectURI
 	At            time.Time `json:"at"`               // when the request came
 }
@@ -106,7 +107,7 @@ func ParseRequest(q url.Values, c *store.Client, now time.Time) (*Request, error
 	default:
 		return fail(Refuse(InvalidRequest, "response_mode is not supported"))
 	}
-	for _, check := range []func(url.Values, *store.Client, *Request, time.Time) *Error{checkKind, checkScope, checkPKCE, checkKey, checkResource, checkAuthentication, checkClaims, checkHints} {
+	for _, check := range []func(url.Values, *store.Client, *Request, time.Time) *Error{checkKind, checkScope, checkPKCE, checkKey, checkResource, checkAuthentication, checkClaims, checkDetails, checkHints} {
 		if e := check(q, c, r, now); e != nil {
 			return fail(e)
 		}

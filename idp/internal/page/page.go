@@ -169,15 +169,22 @@ func ScopeValues(scope string, who identity.Profile) []string {
 	return out
 }
 
+// Document is a document that an application wants signed.
+type Document struct {
+	Label string // what the application calls it
+	Hash  string // SHA-256 of the file, base64url
+}
+
 // Consent asks the person, by name, whether data may go to an application.
 type Consent struct {
-	App      string
-	Person   string
-	Action   string
-	Redirect string     // where the form leads in the end
-	Seen     string     // names what the page shows; the answer brings it back
-	Scopes   []Scope    // empty: only to confirm who enters
-	Device   *DeviceAsk // a device without a browser of its own asks; nil for this browser
+	App       string
+	Person    string
+	Action    string
+	Redirect  string     // where the form leads in the end
+	Seen      string     // names what the page shows; the answer brings it back
+	Scopes    []Scope    // empty: only to confirm who enters
+	Documents []Document // that the application may ask her to sign
+	Device    *DeviceAsk // a device without a browser of its own asks; nil for this browser
 }
 
 // Consent shows what will be shared, with whom.

@@ -33,6 +33,11 @@ func screens(p *page.Pages) map[string]web.HandlerFunc {
 	}}
 	device := consent
 	device.Redirect, device.Device = "", &page.DeviceAsk{Code: "WDJB-MJHT", Institution: "Gobierno Autónomo Departamental de Oruro", Agent: "otro navegador, Linux", From: "2001:db8:1:2::/64"}
+	signing := consent
+	signing.Documents = []page.Document{
+		{Label: "Resolución Administrativa 14/2026, que aprueba el reglamento interno", Hash: "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg"},
+		{Label: "Anexo 1.pdf", Hash: "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"},
+	}
 	shared := consent
 	shared.Scopes = nil
 	return map[string]web.HandlerFunc{
@@ -43,6 +48,7 @@ func screens(p *page.Pages) map[string]web.HandlerFunc {
 		"tarjeta":        func(w http.ResponseWriter, r *http.Request) error { return p.Card(w, r, card) },
 		"tarjeta-mal":    func(w http.ResponseWriter, r *http.Request) error { return p.Card(w, r, refused) },
 		"consentimiento": func(w http.ResponseWriter, r *http.Request) error { return p.Consent(w, r, consent) },
+		"firmar":         func(w http.ResponseWriter, r *http.Request) error { return p.Consent(w, r, signing) },
 		"compartido":     func(w http.ResponseWriter, r *http.Request) error { return p.Consent(w, r, shared) },
 		"equipo":         func(w http.ResponseWriter, r *http.Request) error { return p.Device(w, r, page.Device{}) },
 		"equipo-mal": func(w http.ResponseWriter, r *http.Request) error {
