@@ -10,8 +10,8 @@ import (
 )
 
 func (c *cli) newPDFCommand() *cobra.Command {
-	cmd := group("pdf", "Look into PDF files and extend signed ones", "Look into PDF files before they are signed, and keep signed ones verifiable.", "  suti pdf preflight document.pdf")
-	cmd.AddCommand(c.newExtendCommand(), c.newPreflightCommand())
+	cmd := group("pdf", "Look into PDF files, repair them, extend signed ones", "Look into PDF files before they are signed, repair damaged ones, and keep signed ones verifiable.", "  suti pdf preflight document.pdf")
+	cmd.AddCommand(c.newExtendCommand(), c.newPreflightCommand(), c.newRepairCommand())
 	return cmd
 }
 

@@ -22,12 +22,15 @@ import (
 // Environment of [TestCorpus]. SUTI_CORPUS is a folder with PDF files;
 // SUTI_CORPUS_OUT a folder for the table and the damaged files; with
 // SUTI_CORPUS_QUICK=1 the files are signed and read again, but no other
-// program looks at them.
+// program looks at them. A file passwords.txt in the folder, one a line, opens
+// what needs a password. What is refused as damaged is repaired, as its own
+// step, and signed then: that is counted apart.
 const (
 	envCorpus      = "SUTI_CORPUS"
 	envCorpusOut   = "SUTI_CORPUS_OUT"
 	envCorpusQuick = "SUTI_CORPUS_QUICK"
 	envCorpusIn    = "SUTI_CORPUS_CHILD_IN" // set for the child process
+	envCorpusPass  = "SUTI_CORPUS_CHILD_PASSWORDS"
 )
 
 // corpusTime is how long one file may take to be signed.
@@ -36,11 +39,13 @@ const corpusTime = 10 * time.Second
 // corpusResult is what became of one file.
 type corpusResult struct {
 	Name    string   `json:"name"`
-	Outcome string   `json:"outcome"` // signed, refused, crashed, hung
+	Outcome string   `json:"outcome"` // signed, repaired (and signed then), refused, crashed, hung
 	Reason  string   `json:"reason,omitempty"`
 	Detail  string   `json:"detail,omitempty"`
 	Damage  []string `json:"damage,omitempty"`
 	Earlier int      `json:"earlier,omitempty"` // valid signatures before
+	Fixes   string   `json:"fixes,omitempty"`
+	Pass    string   `json:"pass,omitempty"`
 }
 
 // TestCorpus signs every PDF file of a folder and has other programs look at
@@ -100,7 +105,7 @@ func corpusFile(t *testing.T, dir, path string) corpusResult {
 		return corpusResult{Name: name, Outcome: "crashed", Reason: err.Error()}
 	}
 	cmd := exec.CommandContext(ctx, self, "-test.run=^TestCorpusChild$", "-test.timeout=60s")
-	cmd.Env = append(os.Environ(), envCorpusIn+"="+path, "GOMEMLIMIT=256MiB")
+	cmd.Env = append(os.Environ(), envCorpusIn+"="+path, "GOMEMLIMIT=256MiB", envCorpusPass+"="+filepath.Join(dir, "passwords.txt"))
 	cmd.Dir = tmp
 	msg, runErr := cmd.CombinedOutput()
 	r := corpusResult{Name: name}
@@ -112,8 +117,10 @@ func corpusFile(t *testing.T, dir, path string) corpusResult {
 		r.Outcome, r.Detail = "crashed", fmt.Sprintf("%v: %.400s", runErr, msg)
 	}
 	r.Name = name
-	if r.Outcome == "signed" && os.Getenv(envCorpusQuick) == "" {
-		r.Earlier, r.Damage = corpusDamage(path, out)
+	if (r.Outcome == "signed" || r.Outcome == "repaired") && os.Getenv(envCorpusQuick) == "" {
+		var more []string
+		r.Earlier, more = corpusDamage(path, out, r)
+		r.Damage = append(r.Damage, more...)
 	}
 	if keep := os.Getenv(envCorpusOut); keep != "" && len(r.Damage) > 0 {
 		b, _ := os.ReadFile(out)
@@ -140,14 +147,55 @@ func TestCorpusChild(t *testing.T) {
 	}
 }
 
+// corpusSign signs a file as it is, or else with a password, or else repaired.
 func corpusSign(t *testing.T, path string) corpusResult {
 	base, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	words := []string{""}
+	if b, err := os.ReadFile(os.Getenv(envCorpusPass)); err == nil {
+		words = append(words, strings.Fields(string(b))...)
+	}
+	r := corpusTry(t, base, "")
+	for _, pw := range words[1:] {
+		if r.Reason != string(pades.CodeEncrypted) && r.Reason != string(pades.CodePassword) && r.Reason != string(pades.CodePermissions) {
+			break
+		}
+		if next := corpusTry(t, base, pw); next.Reason != string(pades.CodePassword) {
+			r = next
+			r.Pass = pw
+		}
+	}
+	for _, pw := range words {
+		if r.Reason != string(pades.CodeDamaged) && r.Reason != string(pades.CodeHeader) {
+			break
+		}
+		var fixed bytes.Buffer
+		rep, err := pades.Repair(t.Context(), bytes.NewReader(base), int64(len(base)), pades.RepairOptions{Password: pw})
+		if err != nil {
+			r.Detail += "; repair: " + err.Error()
+			var refused *pades.RefusedError
+			if !errors.As(err, &refused) {
+				return corpusResult{Outcome: "crashed", Reason: "untyped error of repair", Detail: err.Error()}
+			}
+			continue
+		}
+		if _, err := rep.WriteTo(t.Context(), &fixed); err != nil {
+			t.Fatal(err)
+		}
+		if next := corpusTry(t, fixed.Bytes(), pw); next.Outcome == "signed" {
+			r = next
+			r.Outcome, r.Fixes, r.Pass = "repaired", fmt.Sprint(rep.Fixes), pw
+		}
+	}
+	return r
+}
+
+func corpusTry(t *testing.T, base []byte, password string) corpusResult {
 	who := authority(t).signer(t, "Ana", nil)
 	var refused *pades.RefusedError
-	s, err := pades.Sign(t.Context(), bytes.NewReader(base), int64(len(base)), who.key, who.chain, nil, pades.Options{SigningTime: now})
+	s, err := pades.Sign(t.Context(), bytes.NewReader(base), int64(len(base)), who.key, who.chain, nil, pades.Options{SigningTime: now, Password: password})
 	if errors.As(err, &refused) {
 		return corpusResult{Outcome: "refused", Reason: string(refused.Code), Detail: refused.Detail}
 	}
@@ -162,7 +210,7 @@ func corpusSign(t *testing.T, path string) corpusResult {
 		t.Fatal(err)
 	}
 	r := corpusResult{Outcome: "signed"}
-	rep, err := pades.Verify(t.Context(), bytes.NewReader(out.Bytes()), int64(out.Len()), trust(t, now))
+	rep, err := pades.Verify(t.Context(), bytes.NewReader(out.Bytes()), int64(out.Len()), corpusTrust(t, password))
 	switch {
 	case err != nil:
 		r.Damage = append(r.Damage, "own verifier: "+err.Error())
@@ -170,6 +218,12 @@ func corpusSign(t *testing.T, path string) corpusResult {
 		r.Damage = append(r.Damage, fmt.Sprintf("own verifier: %s", rep.Signatures[len(rep.Signatures)-1].Verdict))
 	}
 	return r
+}
+
+func corpusTrust(t *testing.T, password string) pades.VerifyOptions {
+	o := trust(t, now)
+	o.Password = password
+	return o
 }
 
 // tool runs another program with a time limit and returns its exit code, -1 if
@@ -182,16 +236,17 @@ func tool(path, name string, args ...string) (int, string) {
 	return cmd.ProcessState.ExitCode(), strings.ReplaceAll(string(b), path, "FILE")
 }
 
-// corpusDamage compares a file with its signed form by other programs.
-func corpusDamage(in, out string) (earlier int, damage []string) {
+// corpusDamage compares a file with its signed form by other programs. What was
+// repaired must be sound afterwards; what was not must be no worse than before.
+func corpusDamage(in, out string, r corpusResult) (earlier int, damage []string) {
 	bad := func(format string, args ...any) { damage = append(damage, fmt.Sprintf(format, args...)) }
-	before, msgBefore := tool(in, "qpdf", "--check")
-	after, msgAfter := tool(out, "qpdf", "--check")
+	before, msgBefore := tool(in, "qpdf", "--password="+r.Pass, "--check")
+	after, msgAfter := tool(out, "qpdf", "--password="+r.Pass, "--check")
 	if after > before || newWarnings(msgBefore, msgAfter) {
 		bad("qpdf: %d became %d: %.300s", before, after, msgAfter)
 	}
-	code, sigsBefore := tool(in, "pdfsig", "-nocert")
-	codeAfter, sigsAfter := tool(out, "pdfsig", "-nocert")
+	code, sigsBefore := tool(in, "pdfsig", "-nocert", "-upw", r.Pass, "-opw", r.Pass)
+	codeAfter, sigsAfter := tool(out, "pdfsig", "-nocert", "-upw", r.Pass, "-opw", r.Pass)
 	was, is := sigStates(sigsBefore), sigStates(sigsAfter)
 	for _, s := range was {
 		if s == "Signature is Valid." {
@@ -201,15 +256,15 @@ func corpusDamage(in, out string) (earlier int, damage []string) {
 	if codeAfter != 0 || !slices.Equal(is, append(was, "Signature is Valid.")) {
 		bad("pdfsig: %d %v became %d %v", code, was, codeAfter, is)
 	}
-	before, pageBefore := drawn(in)
-	after, pageAfter := drawn(out)
+	before, pageBefore := drawn(in, r.Pass)
+	after, pageAfter := drawn(out, r.Pass)
 	if before == 0 && (after != 0 || !bytes.Equal(pageBefore, pageAfter)) {
 		bad("page 1 looks different: %d became %d", before, after)
 	}
-	if a, b := formFields(in), formFields(out); !slices.Equal(a, b) {
+	if a, b := formFields(in, r.Pass), formFields(out, r.Pass); !slices.Equal(a, b) {
 		bad("form fields: %.300v became %.300v", a, b)
 	}
-	if a, b := infoLines(in), infoLines(out); a != b {
+	if a, b := infoLines(in, r.Pass), infoLines(out, r.Pass); a != b {
 		bad("information: %s became %s", a, b)
 	}
 	return earlier, damage
@@ -242,18 +297,18 @@ func sigStates(out string) []string {
 	return all
 }
 
-func drawn(path string) (int, []byte) {
+func drawn(path, password string) (int, []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "mutool", "draw", "-q", "-r", "20", "-c", "gray", "-F", "pgm", path, "1")
+	cmd := exec.CommandContext(ctx, "mutool", "draw", "-q", "-r", "20", "-c", "gray", "-F", "pgm", "-p", password, path, "1")
 	b, _ := cmd.Output()
 	return cmd.ProcessState.ExitCode(), b
 }
 
 // formFields returns names, types and values of the form's fields but for the
 // one that was added.
-func formFields(path string) []string {
-	_, text := tool(path, "qpdf", "--json=1", "--json-key=acroform")
+func formFields(path, password string) []string {
+	_, text := tool(path, "qpdf", "--password="+password, "--json=1", "--json-key=acroform")
 	var doc struct {
 		Acroform struct {
 			Fields []struct {
@@ -278,8 +333,8 @@ func formFields(path string) []string {
 	return out
 }
 
-func infoLines(path string) string {
-	_, text := tool(path, "pdfinfo")
+func infoLines(path, password string) string {
+	_, text := tool(path, "pdfinfo", "-upw", password, "-opw", password)
 	var out []string
 	for _, l := range strings.Split(text, "\n") {
 		for _, key := range []string{"Title:", "Subject:", "Keywords:", "Author:", "Creator:", "Producer:", "CreationDate:", "ModDate:", "Pages:", "Page size:", "Encrypted:"} {

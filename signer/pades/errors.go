@@ -20,6 +20,7 @@ const (
 	CodeEncrypted   Code = "encrypted"    // needs a password or key
 	CodePassword    Code = "password"     // the password given does not open it
 	CodePermissions Code = "permissions"  // the file's permissions forbid it
+	CodeSigned      Code = "signed"       // a signature in it would not survive a repair
 	CodeUnsupported Code = "unsupported"  // a rare feature that is not read
 	CodeXFA         Code = "xfa"          // the form is XFA, the PDF only its shell
 	CodeCertified   Code = "certified"    // an earlier signature forbids this one

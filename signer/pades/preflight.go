@@ -343,9 +343,11 @@ func (v *inspector) finish() error {
 	return nil
 }
 
-func (v *inspector) findings() []Finding {
+func (v *inspector) findings() []Finding { return sortedFindings(v.counts) }
+
+func sortedFindings(counts map[string]int) []Finding {
 	out := []Finding{}
-	for code, n := range v.counts {
+	for code, n := range counts {
 		out = append(out, Finding{Code: code, Count: n})
 	}
 	slices.SortFunc(out, func(a, b Finding) int {

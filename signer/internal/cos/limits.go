@@ -47,6 +47,10 @@ type Limits struct {
 	// Trailing is how far in bytes from the end of the file the last
 	// "startxref" may stand: 4,096.
 	Trailing int
+	// RepairSize is the greatest size in bytes of a file that [Repair] reads: 256 MiB.
+	RepairSize int64
+	// RepairObjects is the greatest number of objects that [Repair] finds: 500,000.
+	RepairObjects int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -66,6 +70,8 @@ func (l Limits) withDefaults() Limits {
 	def(&l.PageDepth, 64)
 	def(&l.Pages, 1_000_000)
 	def(&l.Trailing, 4096)
+	def(&l.RepairSize, 256<<20)
+	def(&l.RepairObjects, 500_000)
 	return l
 }
 
