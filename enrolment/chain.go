@@ -130,6 +130,9 @@ func (s *Service) admitted(ctx context.Context, signed *act.Signed, d store.Draf
 			return doneIf(err)
 		}
 		for _, n := range d.Needs {
+			if recovers(signed.Statement().Body, n.Person) {
+				continue // who stopped herself comes back by this; its approval asks the table
+			}
 			who, err := subject.Current(tx, n.Person)
 			if err != nil {
 				return err

@@ -184,6 +184,10 @@ func (s *Service) Verify(ctx context.Context, registrar identity.PersonID, v Ver
 		return Draft{}, err
 	}
 	keys, err := s.keysOf(ctx, t.Person)
+	if t.Recovery {
+		v.Level = min(v.Level, p.Level, identity.N2)
+		keys, err = s.recovering(ctx, t)
+	}
 	if err != nil {
 		return Draft{}, err
 	}
@@ -201,7 +205,7 @@ func (s *Service) Verify(ctx context.Context, registrar identity.PersonID, v Ver
 	now := s.now()
 	return s.propose(ctx, proposal{
 		genesis: k.genesis, ticket: t.ID, life: CounterHold,
-		body: &act.Enrolment{Person: t.Person, Level: v.Level, Keys: keys, Facts: commits, Registrar: registrar, Site: s.cfg.Site, Policy: s.cfg.Policy},
+		body: &act.Enrolment{Person: t.Person, Level: v.Level, Keys: keys, Facts: commits, Registrar: registrar, Site: s.cfg.Site, Policy: s.cfg.Policy, Replaces: t.Recovery},
 		with: func(tx *db.Tx, id identity.ActID) error {
 			if err := store.DraftTicket(tx, t.ID, registrar, id, now.Add(CounterHold), now); errors.Is(err, store.ErrNone) {
 				return ErrTicketHold
@@ -264,7 +268,7 @@ func (s *Service) IssueCard(ctx context.Context, registrar identity.PersonID, ti
 		return nil, err
 	}
 	b := machine.Basis{By: machine.Registrar}
-	if p.Active && p.Level == identity.N0 && t.Draft == "" && len(keys) == 0 {
+	if !t.Recovery && p.Active && p.Level == identity.N0 && t.Draft == "" && len(keys) == 0 {
 		b.With = machine.First
 	}
 	err = s.cfg.Accounts.SetPassword(ctx, b, actor(registrar), t.Person, password)

@@ -143,6 +143,9 @@ func (s *Service) describeBody(ctx context.Context, r *http.Request, body act.Bo
 	pr := web.Printer(r)
 	switch b := body.(type) {
 	case *act.Enrolment:
+		if b.Replaces {
+			rows.add("enrolment.fact.replaces", pr.T("enrolment.recover.replaces"))
+		}
 		rows.add("enrolment.fact.level", b.Level.String())
 		rows.add("enrolment.fact.keys", strconv.Itoa(len(b.Keys)))
 		if len(b.Keys) == 0 {

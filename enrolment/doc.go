@@ -19,6 +19,8 @@
 //   - what was rejected or withdrawn is never approved, and its ticket is free;
 //   - what a person says of herself can be corrected until she has a passkey or a
 //     counter has begun, in the same record and under the same ticket;
+//   - a passkey made for a recovery enters nowhere until a supervisor has approved
+//     the act that names it, and then it replaces all that the person had;
 //   - nobody's last way to enter is removed without her saying that she knows it;
 //   - every write that a page leads to requires the epoch of its session;
 //   - suspension and the ends of appointments, roles and keys commit cause,

@@ -205,7 +205,14 @@ func (s *Service) BeginSign(ctx context.Context, id identity.ActID, person ident
 	case !s.now().Before(d.Expires) || !d.Lacks(person):
 		return passkey.Ceremony{}, ErrDraft
 	}
-	return s.cfg.Passkeys.BeginLogin(ctx, passkey.Begin{Purpose: passkey.Act, Person: person, Binding: binding, Challenge: d.Hash[:], Preimage: []byte(id)})
+	b := passkey.Begin{Purpose: passkey.Act, Person: person, Binding: binding, Challenge: d.Hash[:], Preimage: []byte(id)}
+	if recovers(d.Statement.Body, person) {
+		b.Purpose = passkey.Recover
+		if b.Pending, err = s.pendingOf(ctx, d.Statement.Body.(*act.Enrolment)); err != nil {
+			return passkey.Ceremony{}, err
+		}
+	}
+	return s.cfg.Passkeys.BeginLogin(ctx, b)
 }
 
 // Answer is a browser's answer to BeginSign.
@@ -222,7 +229,11 @@ type Answer struct {
 // passkey, a refusal of act, or one of this package; a refused act leaves the
 // draft without signatures.
 func (s *Service) FinishSign(ctx context.Context, a Answer) (Draft, error) {
-	got, err := s.cfg.Passkeys.FinishLogin(ctx, a.Ceremony, passkey.Act, a.Binding, a.Response)
+	purpose := passkey.Act
+	if d, err := s.Draft(ctx, a.Draft); err == nil && recovers(d.Statement.Body, a.Person) {
+		purpose = passkey.Recover
+	}
+	got, err := s.cfg.Passkeys.FinishLogin(ctx, a.Ceremony, purpose, a.Binding, a.Response)
 	if err != nil {
 		return Draft{}, err
 	}

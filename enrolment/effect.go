@@ -47,7 +47,7 @@ func (s *Service) effectsOf(ctx context.Context, chain *act.Chain, signed *act.S
 			return store.PutAppointment(tx, a, row)
 		}
 	case *act.Approval:
-		return s.approvalEffects(chain, st, b)
+		return s.approvalEffects(ctx, chain, st, b)
 	case *act.End:
 		return s.endEffects(ctx, b)
 	case *act.Suspension:
@@ -69,7 +69,7 @@ func target(chain *act.Chain, hash act.Hash) (*act.Signed, error) {
 	return nil, fmt.Errorf("%w: act to approve", ErrUnknown)
 }
 
-func (s *Service) approvalEffects(chain *act.Chain, st act.Statement, b *act.Approval) (e effects, err error) {
+func (s *Service) approvalEffects(ctx context.Context, chain *act.Chain, st act.Statement, b *act.Approval) (e effects, err error) {
 	e = effects{entry: audit.Entry{Kind: "enrolment.act.approval", Institution: string(b.Institution)}}
 	signed, err := target(chain, b.Target)
 	if err != nil {
@@ -89,6 +89,13 @@ func (s *Service) approvalEffects(chain *act.Chain, st act.Statement, b *act.App
 	switch t := to.Body.(type) {
 	case *act.Enrolment:
 		e.entry.Kind = "enrolment.registration.approved"
+		have, err := s.cfg.Passkeys.Credentials(ctx, t.Person)
+		if err != nil {
+			return e, err
+		}
+		if _, stopped := chain.Suspension(t.Person, now); stopped && t.Replaces {
+			return e, fmt.Errorf("%w: stopped by an act meanwhile", account.ErrState)
+		}
 		e.apply = func(tx *db.Tx) error {
 			row, err := store.DraftByID(tx, to.ID)
 			if err != nil {
@@ -96,6 +103,9 @@ func (s *Service) approvalEffects(chain *act.Chain, st act.Statement, b *act.App
 			}
 			if err := usedIf(store.MoveTicket(tx, row.Ticket, to.ID, store.TicketInReview, store.TicketDone)); err != nil {
 				return err
+			}
+			if t.Replaces {
+				return s.recovered(tx, t, approvedBy(b.Capacity), have)
 			}
 			return account.Raise(tx, approvedBy(b.Capacity), t.Person, t.Level, now)
 		}

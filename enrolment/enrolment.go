@@ -22,6 +22,8 @@ import (
 const (
 	// TicketLifetime is how long a pre-registration waits for the counter.
 	TicketLifetime = 30 * 24 * time.Hour
+	// RecoveryLifetime is how long a ticket of recovery waits.
+	RecoveryLifetime = 24 * time.Hour
 	// CounterHold is how long a ticket stays in one registrar's hand, and how
 	// long an enrolment waits for its signatures.
 	CounterHold = 20 * time.Minute

@@ -72,6 +72,7 @@ func (s *Service) Routes(c WebConfig) error {
 	w.founding()
 	w.counter()
 	w.people()
+	w.recovery()
 	w.own()
 	return nil
 }

@@ -111,6 +111,7 @@ func (w *site) person(rw http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	senior := slices.ContainsFunc(mine, func(r StaffRole) bool { return r.Role == act.Supervisor || r.Role == act.Administrator })
+	registers := slices.ContainsFunc(mine, func(r StaffRole) bool { return r.Role == act.Registrar })
 	data := page.Person{Path: path, Self: self, Stopped: c.Stopped(), State: standingOf(c), Rows: whoRows(c.Profile), Waits: c.Lift != nil}
 	data.Rows = append(data.Rows, web.RowView{Key: "enrolment.fact.level", Value: c.Profile.Level.String()})
 	if c.Suspension != nil {
@@ -119,6 +120,7 @@ func (w *site) person(rw http.ResponseWriter, r *http.Request) error {
 		data.Rows = append(data.Rows, web.RowView{Key: "enrolment.fact.stopped", Value: reasonText(web.Printer(r), b.Reason)}, web.RowView{Key: "enrolment.fact.since", Value: at})
 	}
 	data.Stop = !self && !c.Stopped() && (senior || len(c.Roles) == 0)
+	data.Recover = !self && registers && c.Suspension == nil && c.Profile.Level > identity.N0
 	data.Lift = !self && c.Stopped() && !data.Waits
 	for _, role := range c.Roles {
 		item := page.RoleHeld{Role: roleText(role.Role)}

@@ -207,10 +207,13 @@ func (w *site) parseStep(v *web.Values, step int, in *account.Registration) (wro
 
 func (w *site) keyPage(rw http.ResponseWriter, r *http.Request) error {
 	b, err := browser(nil, r)
+	var t Ticket
 	if err == nil {
-		_, err = w.Service.fresh(r.Context(), b)
+		t, err = w.Service.fresh(r.Context(), b)
 	}
 	switch {
+	case err == nil && t.Recovery:
+		return w.recoveryKey(rw, r)
 	case errors.Is(err, ErrTicket):
 		return web.Redirect(rw, "/registro")
 	case errors.Is(err, ErrHasKey), errors.Is(err, ErrTicketUsed):
@@ -233,6 +236,9 @@ func (w *site) ready(rw http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		return err
+	}
+	if t.Recovery {
+		return w.recoveryMade(rw, r)
 	}
 	keys, err := w.cfg.Passkeys.Credentials(r.Context(), t.Person)
 	if err != nil {

@@ -150,8 +150,14 @@ func (w *site) ticket(rw http.ResponseWriter, r *http.Request, v *web.Values, wr
 		return err
 	}
 	path := "/ventanilla/ticket/" + t.ID
-	out := web.Page{Template: "ticket", Title: "enrolment.ticket.title", Nav: w.nav(r, "/ventanilla"), Back: "/ventanilla", Values: v, Errors: wrong, Return: path,
-		Data: page.Ticket{Path: path, Rows: said(p), Until: t.LockedUntil, Passkey: len(keys) > 0, Card: t.Card}}
+	data := page.Ticket{Path: path, Rows: said(p), Until: t.LockedUntil, Passkey: len(keys) > 0, Card: t.Card, Recovery: t.Recovery}
+	if t.Recovery {
+		if data.Code, data.Passkey, err = w.recoveryOf(r.Context(), who(r).Person(), t.ID); err != nil {
+			return err
+		}
+	}
+	out := web.Page{Template: "ticket", Title: "enrolment.ticket.title", Secret: t.Recovery, Nav: w.nav(r, "/ventanilla"), Back: "/ventanilla", Values: v, Errors: wrong, Return: path,
+		Data: data}
 	if len(wrong) > 0 {
 		out.Status = http.StatusUnprocessableEntity
 	}

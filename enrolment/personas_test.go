@@ -14,6 +14,7 @@ import (
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/db/dbtest"
 	"oruro.gob.bo/suti/internal/identity"
+	"oruro.gob.bo/suti/internal/softauthn"
 	"oruro.gob.bo/suti/internal/web/webtest"
 )
 
@@ -96,6 +97,76 @@ func TestStopAndLiftOverHTTP(t *testing.T) {
 		h.check()
 		h.endsOverHTTP(s, m, path)
 	})
+}
+
+// TestRecoveryOverHTTP: the way back on pages, from the counter to the phone and
+// to the supervisor.
+func TestRecoveryOverHTTP(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, dbtest.Open(t, db.SQLite, lines()))
+	s := h.serve(true)
+	h.found()
+	m := h.enrol(identity.N2)
+	if err := h.svc.Stop(h.ctx(), m.id); err != nil {
+		t.Fatal(err)
+	}
+	registrar, supervisor := s.as(h.registrar), s.as(h.supervisor)
+	path := registrar.lead("/ventanilla/personas", url.Values{"documento": {m.doc.Number}})
+	if status, _, _ := supervisor.post(path+"/llave", nil); status != http.StatusForbidden {
+		t.Errorf("opened by a supervisor: %d", status)
+	}
+	if _, page := registrar.get(path); !strings.Contains(page, path+"/llave") {
+		t.Error("the registrar is not offered it")
+	}
+	if _, page := supervisor.get(path); strings.Contains(page, path+"/llave") {
+		t.Error("the supervisor is offered it")
+	}
+	ticket := registrar.lead(path+"/llave", nil)
+	_, page := registrar.get(ticket)
+	code := codePattern.FindStringSubmatch(page)
+	if code == nil || strings.Contains(page, "/verificar") || strings.Contains(page, "/tarjeta") {
+		t.Fatalf("the ticket's page: %s", page)
+	}
+	phone := s.visitor(softauthn.New(softauthn.Config{}))
+	if status, _, _ := phone.post("/registro/recuperar", url.Values{"codigo": {"0000-0000"}}); status != http.StatusUnprocessableEntity {
+		t.Errorf("no such code: %d", status)
+	}
+	at := phone.lead("/registro/recuperar", url.Values{"codigo": {code[1]}})
+	if _, page := phone.get(at); strings.Contains(page, "/registro/listo\"") {
+		t.Error("the passkey step can be left out")
+	}
+	if status, _, _ := s.visitor(nil).post("/registro/recuperar", url.Values{"codigo": {code[1]}}); status != http.StatusUnprocessableEntity {
+		t.Errorf("another phone: %d", status)
+	}
+	if _, page := phone.get(phone.mustKey(at, true)); !strings.Contains(page, "Todavía no sirve") {
+		t.Error("the page does not say that the passkey does not count yet")
+	}
+	draft := registrar.lead(ticket+"/verificar", url.Values{"verificado": enrolment.Fields(), "nivel": {"N2"}})
+	registrar.mustKey(draft, false)
+	phone.mustKey(phone.lead("/registro/confirmar", url.Values{"codigo": {code[1]}}), false)
+	act := draft[strings.LastIndexByte(draft, '/')+1:]
+	if _, page := supervisor.get("/ventanilla/aprobar/" + act); !strings.Contains(page, "Reemplaza todas las llaves") {
+		t.Error("the supervisor does not read what it replaces")
+	}
+	supervisor.mustKey(supervisor.lead("/ventanilla/aprobar/"+act, nil), false)
+	if err := h.enters(m, phone.auth); err != nil {
+		t.Errorf("the new passkey: %v", err)
+	}
+	h.check()
+
+	b := webtest.Browser(t)
+	s.cookie(b, "quien", string(h.registrar.id))
+	open := registrar.lead(path+"/llave", nil)
+	for name, path := range map[string]string{"persona-llave": path, "ticket-recuperar": open, "recuperar": "/registro/recuperar"} {
+		for _, width := range []int{360, 1280} {
+			for _, x := range b.Check(t, s.base+path, width) {
+				t.Errorf("%s at %d px: %s (%s): %s\n\t%s", name, width, x.Rule, x.Impact, x.Help, strings.Join(x.Nodes, "\n\t"))
+			}
+			if err := os.WriteFile(filepath.Join(t.ArtifactDir(), fmt.Sprintf("%s-%d.png", name, width)), b.Screenshot(t, s.base+path, width), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
 
 // endsOverHTTP gives a person a role and a post and takes both away on pages.

@@ -29,6 +29,7 @@ type Ticket struct {
 	LockedUntil time.Time
 	Draft       identity.ActID // of the enrolment, once it is drawn up
 	Card        bool           // a code card was printed
+	Recovery    bool           // of somebody who is known already
 	Expires     time.Time
 	// Code is what the person shows at the counter, "XXXX-XXXX"; only where the
 	// browser that registered asks.
@@ -36,7 +37,7 @@ type Ticket struct {
 }
 
 func ticketOf(t store.Ticket) Ticket {
-	return Ticket{ID: t.ID, Person: t.Person, State: t.State, Registrar: t.Registrar, LockedUntil: t.LockedUntil, Draft: t.Draft, Card: t.Card, Expires: t.Expires}
+	return Ticket{ID: t.ID, Person: t.Person, State: t.State, Registrar: t.Registrar, LockedUntil: t.LockedUntil, Draft: t.Draft, Card: t.Card, Recovery: t.Recovery, Expires: t.Expires}
 }
 
 const (
@@ -191,8 +192,20 @@ func (s *Service) BeginKey(ctx context.Context, browser []byte) (passkey.Ceremon
 
 // FinishKey ends what BeginKey began.
 func (s *Service) FinishKey(ctx context.Context, browser []byte, ceremony string, response []byte, label string) (passkey.Credential, error) {
-	if _, err := s.fresh(ctx, browser); err != nil {
+	t, err := s.fresh(ctx, browser)
+	if err != nil {
 		return passkey.Credential{}, err
+	}
+	if t.Recovery {
+		c, err := s.cfg.Passkeys.FinishRegistration(ctx, inCounter, ceremony, passkey.Enrol, bindBrowser(browser), response, label)
+		if err != nil {
+			return c, err
+		}
+		err = s.cfg.DB.Write(ctx, func(tx *db.Tx) error { return store.MadeKey(tx, t.ID, c.ID) })
+		if errors.Is(err, store.ErrNone) {
+			err = ErrHasKey // another of the same browser was faster: this one stays pending, which is nothing
+		}
+		return c, err
 	}
 	return s.cfg.Passkeys.FinishRegistration(ctx, machine.Basis{By: machine.Browser, With: machine.Secret}, ceremony, passkey.Enrol, bindBrowser(browser), response, label)
 }
@@ -202,6 +215,9 @@ func (s *Service) fresh(ctx context.Context, browser []byte) (Ticket, error) {
 	t, err := s.TicketOfBrowser(ctx, browser)
 	if err != nil {
 		return t, err
+	}
+	if t.Recovery {
+		return t, s.unmade(ctx, t)
 	}
 	if t.State != store.TicketOpen {
 		return t, ErrTicketUsed
@@ -217,6 +233,9 @@ func (s *Service) fresh(ctx context.Context, browser []byte) (Ticket, error) {
 // and can still correct: ErrTicket, ErrHasKey or ErrTicketUsed as for BeginKey.
 func (s *Service) Said(ctx context.Context, browser []byte) (identity.Profile, error) {
 	t, err := s.fresh(ctx, browser)
+	if err == nil && t.Recovery {
+		err = ErrTicketUsed // what is proven is not corrected like that
+	}
 	if err != nil {
 		return identity.Profile{}, err
 	}
@@ -228,6 +247,9 @@ func (s *Service) Said(ctx context.Context, browser []byte) (identity.Profile, e
 // account.ErrExists.
 func (s *Service) Correct(ctx context.Context, in account.Registration, browser []byte) error {
 	t, err := s.fresh(ctx, browser)
+	if err == nil && t.Recovery {
+		err = ErrTicketUsed
+	}
 	if err != nil {
 		return err
 	}

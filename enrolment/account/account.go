@@ -365,6 +365,22 @@ func ReactivateIn(tx *db.Tx, b machine.Basis, person identity.PersonID, cause st
 	return shift(tx, machine.Lift, b, person, cause, now)
 }
 
+// RecoverIn brings somebody back, in use or suspended, at the level of the act
+// that names her new passkey, which may be lower than before; under the same duty.
+func RecoverIn(tx *db.Tx, b machine.Basis, person identity.PersonID, level identity.Level, cause string, now time.Time) error {
+	if err := shift(tx, machine.Recover, b, person, cause, now); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`UPDATE enrolment_person SET level = $2 WHERE id = $1 AND level > 0`, string(person), int64(level))
+	return err
+}
+
+// VoidCard makes a person's code card, if she has one, worthless.
+func VoidCard(tx *db.Tx, person identity.PersonID, now time.Time) error {
+	_, err := tx.Exec(`UPDATE enrolment_card SET voided_at = $2 WHERE person = $1 AND voided_at IS NULL`, string(person), db.Micros(now))
+	return err
+}
+
 // shift moves a record as the table says, and the epoch with it.
 func shift(tx *db.Tx, do machine.Command, b machine.Basis, person identity.PersonID, cause string, now time.Time) error {
 	row, err := step(tx, person, do, b)

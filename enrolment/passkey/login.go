@@ -23,7 +23,7 @@ import (
 // challenge that the caller built. Sign and Act need a person and a challenge of
 // 32 bytes.
 func (s *Service) BeginLogin(ctx context.Context, b Begin) (Ceremony, error) {
-	signs := b.Purpose == Sign || b.Purpose == Act
+	signs := b.Purpose == Sign || b.Purpose == Act || b.Purpose == Recover
 	switch {
 	case len(b.Binding) == 0, b.Purpose == Enrol:
 		return Ceremony{}, fmt.Errorf("%w: a login is bound to a browser and does not enrol", ErrCeremony)
@@ -31,6 +31,8 @@ func (s *Service) BeginLogin(ctx context.Context, b Begin) (Ceremony, error) {
 		return Ceremony{}, fmt.Errorf("%w: signing needs a person and a challenge of 32 bytes", ErrCeremony)
 	case !signs && b.Challenge != nil:
 		return Ceremony{}, fmt.Errorf("%w: only signing brings a challenge", ErrCeremony)
+	case (b.Purpose == Recover) != (b.Pending != ""):
+		return Ceremony{}, fmt.Errorf("%w: a pending passkey is for recover, and only that", ErrCeremony)
 	case b.Person == "" && b.Purpose != Login:
 		return Ceremony{}, fmt.Errorf("%w: only a login may leave the person open", ErrCeremony)
 	}
@@ -55,7 +57,7 @@ func (s *Service) BeginLogin(ctx context.Context, b Begin) (Ceremony, error) {
 		return Ceremony{}, err
 	}
 	for _, c := range have {
-		if c.State == Active {
+		if c.State == Active && b.Pending == "" || c.State == Pending && c.ID == b.Pending {
 			u.credentials = append(u.credentials, c.record)
 		}
 	}
@@ -108,7 +110,7 @@ func (s *Service) FinishLogin(ctx context.Context, id string, purpose Purpose, b
 		return tried, s.suspect(ctx, cred, parsed.Response.AuthenticatorData.Counter)
 	}
 	now := s.cfg.Now()
-	who, err := s.used(ctx, cred, record, now)
+	who, err := s.used(ctx, c.purpose, cred, record, now)
 	if err != nil {
 		return tried, err
 	}
@@ -164,16 +166,19 @@ func (s *Service) verify(session webauthn.SessionData, parsed *protocol.ParsedCr
 
 // used stores the counter and the backup state of a use, if the credential and
 // the person are active and no later use got ahead.
-func (s *Service) used(ctx context.Context, cred *stored, record *webauthn.Credential, now time.Time) (who subject.Subject, err error) {
+func (s *Service) used(ctx context.Context, purpose Purpose, cred *stored, record *webauthn.Credential, now time.Time) (who subject.Subject, err error) {
 	count := int64(record.Authenticator.SignCount)
 	err = s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
 		if who, err = subject.Current(tx, cred.Person); err != nil {
 			return err
 		}
-		if who.State != subject.Active {
+		do := machine.UseKey
+		if purpose == Recover { // somebody who stopped herself signs her recovery too
+			do = machine.SignPending
+		} else if who.State != subject.Active {
 			return ErrNotActive
 		}
-		row, err := machine.Credential.Next(machine.State(cred.State), machine.UseKey, machine.Basis{By: machine.Holder, With: machine.Key})
+		row, err := machine.Credential.Next(machine.State(cred.State), do, machine.Basis{By: machine.Holder, With: machine.Key})
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrNotActive, err)
 		}

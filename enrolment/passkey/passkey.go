@@ -130,6 +130,9 @@ type Begin struct {
 	Challenge []byte
 	// Preimage is given back by FinishLogin.
 	Preimage []byte
+	// Pending, with Recover, asks for one pending passkey of the person's, which
+	// signs the act that names it: Challenge is needed.
+	Pending identity.CredentialID
 	// Attest asks the authenticator to prove its model at registration.
 	Attest bool
 }
@@ -163,6 +166,7 @@ type State string
 
 // The states. Suspect is a credential whose counter did not rise.
 const (
+	Pending   = State(machine.KeyPending) // enters nowhere
 	Active    = State(machine.KeyActive)
 	Suspect   = State(machine.KeySuspect)
 	Suspended = State(machine.KeySuspended)

@@ -66,6 +66,7 @@ var sentences = map[string]string{
 	"enrolment.read.ticket":            "console.did.ticket",
 	"enrolment.read.operator":          "console.did.operator",
 	"enrolment.read.staff":             "console.did.staff",
+	"enrolment.recovery.opened":        "console.did.recovery",
 	"enrolment.act.enrolment":          "console.did.verified",
 	"enrolment.act.approval":           "console.did.approved",
 	"enrolment.act.key-addition":       "console.did.key_act",

@@ -56,6 +56,7 @@ const (
 	Signed   Evidence = "signed"    // an act signed by its one author
 	Approved Evidence = "approved"  // an act approved by a second member of staff
 	Together Evidence = "together"  // an act signed by every founder
+	Counter  Evidence = "counter"   // the code of a ticket of recovery that a registrar has in hand
 	First    Evidence = "first"     // ticket in hand; nothing proven, no passkey, nothing drawn up
 	Another  Evidence = "another"   // neither proposer nor the person concerned
 	Own      Evidence = "own"       // the proposer

@@ -106,11 +106,13 @@ func TestIllegalPairs(t *testing.T) {
 	}{
 		{"nobody of staff adds a passkey for somebody", Credential, []State{Nothing}, AddKey, staff, nil},
 		{"a revoked passkey stays revoked", Credential, []State{KeyRevoked}, UseKey, nil, nil},
-		{"a suspect passkey does not enter", Credential, []State{KeySuspect, KeySuspended}, UseKey, nil, nil},
+		{"a suspect or pending passkey does not enter", Credential, []State{KeySuspect, KeySuspended, KeyPending}, UseKey, nil, nil},
 		{"no stop is lifted by one", Person, []State{Suspended}, Lift, nil, []Evidence{Word, Session, Key, Secret, Signed, First, Own}},
 		{"nobody lifts her own stop", Person, []State{Suspended}, Lift, []Actor{Holder, Browser}, nil},
 		{"an operator lifts nothing", Person, []State{Suspended}, Lift, []Actor{Operator, System}, nil},
 		{"no level by one", Person, []State{Requested, Live}, Prove, nil, []Evidence{Word, Session, Key, Secret, Signed, First, Own}},
+		{"nobody comes back with a new passkey by one", Person, []State{Suspended, Live}, Recover, nil, []Evidence{Word, Session, Key, Secret, Signed, First, Own, Counter}},
+		{"a pending passkey is confirmed by two", Credential, []State{KeyPending}, ConfirmKey, nil, []Evidence{Word, Session, Key, Secret, Signed, First, Own, Counter}},
 		{"no level while stopped", Person, []State{Suspended}, Prove, nil, nil},
 		{"nobody approves her own proposal", Proposal, []State{Waits}, ApproveRole, nil, []Evidence{Own, Word, Signed}},
 		{"no registrar approves a later enrolment", Proposal, []State{Waits}, ApproveEnrolment, []Actor{Registrar}, nil},
@@ -156,7 +158,7 @@ func TestEpochMoves(t *testing.T) {
 	t.Parallel()
 	for _, m := range all {
 		for _, r := range m.Rows {
-			want := slices.Contains([]Command{Stop, Lift, LiftUnproven, EndPost, EndRole}, r.Do) && m != Proposal || r.Do == RevokeKey && r.With == Signed
+			want := slices.Contains([]Command{Stop, Lift, LiftUnproven, Recover, EndPost, EndRole}, r.Do) && m != Proposal || r.Do == RevokeKey && r.With == Signed
 			if got := r.Has(EpochMoves); got != want {
 				t.Errorf("%s: %s: epoch moves %v, want %v", m.Name, fmt.Sprint(r), got, want)
 			}

@@ -18,6 +18,8 @@ const (
 	Prove    Command = "prove" // the level is raised by the act that proves it
 	Stop     Command = "stop"
 	Lift     Command = "lift"
+	// Recover brings back whoever lost her passkeys, or stopped herself, with a new one.
+	Recover Command = "recover"
 	// LiftUnproven is Lift where nothing had been proven yet.
 	LiftUnproven Command = "lift-unproven"
 )
@@ -33,11 +35,13 @@ var Person = table("person",
 	each(states(Requested, Live), Stop, actors(Supervisor, Administrator, Registrar, Holder), Signed, Suspended, EpochMoves),
 	each(states(Suspended), Stop, actors(Supervisor, Administrator, Registrar), Signed, Suspended, EpochMoves), // the act that records a stop
 	each(states(Suspended), Lift, actors(Supervisor, Administrator), Approved, Live, EpochMoves),
+	each(states(Live, Suspended), Recover, actors(Supervisor), Approved, Live, LevelSet, EpochMoves),
 	each(states(Suspended), LiftUnproven, actors(Supervisor, Administrator), Approved, Requested, EpochMoves),
 )
 
 // States of a passkey.
 const (
+	KeyPending   State = "pending" // made at a counter, its act not approved yet
 	KeyActive    State = "active"
 	KeySuspect   State = "suspect"
 	KeySuspended State = "suspended"
@@ -46,17 +50,24 @@ const (
 
 // Commands on a passkey.
 const (
-	AddKey     Command = "add"
-	UseKey     Command = "use"
-	SuspectKey Command = "suspect"
-	SuspendKey Command = "suspend"
-	RevokeKey  Command = "revoke"
+	AddKey      Command = "add"
+	UseKey      Command = "use"
+	SuspectKey  Command = "suspect"
+	SuspendKey  Command = "suspend"
+	RevokeKey   Command = "revoke"
+	SignPending Command = "sign-pending" // the act that names it, and nothing else
+	ConfirmKey  Command = "confirm"
+	ReplaceKey  Command = "replace"
 )
 
 // Credential is the table of a passkey.
 var Credential = table("credential",
 	each(states(Nothing), AddKey, actors(Browser), Secret, KeyActive), // the one of the registration
 	each(states(Nothing), AddKey, actors(Holder), Key, KeyActive),
+	each(states(Nothing), AddKey, actors(Browser), Counter, KeyPending),
+	each(states(KeyPending), SignPending, actors(Holder), Key, KeyPending),
+	each(states(KeyPending), ConfirmKey, actors(Supervisor), Approved, KeyActive),
+	each(states(KeyPending, KeyActive, KeySuspect, KeySuspended), ReplaceKey, actors(Supervisor), Approved, KeyRevoked),
 	each(states(KeyActive), UseKey, actors(Holder), Key, KeyActive),
 	each(states(KeyActive), SuspectKey, actors(System), Measured, KeySuspect),
 	each(states(KeyActive), SuspendKey, actors(System), Measured, KeySuspended),

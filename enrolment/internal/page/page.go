@@ -143,6 +143,9 @@ type Ticket struct {
 	Until   time.Time
 	Passkey bool
 	Card    bool
+	// Recovery is of somebody who is known already; Code is what she claims it by.
+	Recovery bool
+	Code     string
 }
 
 // Waiting is an act that waits for an approval.
@@ -231,6 +234,7 @@ type Person struct {
 	Waits   bool // its lifting waits for an approval
 	Stop    bool // may be stopped by who looks
 	Lift    bool
+	Recover bool // a new passkey may be given
 	Roles   []RoleHeld
 	Posts   []Holder
 }

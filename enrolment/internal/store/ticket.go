@@ -29,24 +29,26 @@ type Ticket struct {
 	LockedUntil time.Time
 	Draft       identity.ActID
 	Card        bool
+	Recovery    bool                  // of somebody who is known already
+	Credential  identity.CredentialID // made for it
 	Created     time.Time
 	Expires     time.Time
 }
 
-const ticketColumns = `id, person, code, code_sealed, browser, state, registrar, locked_until, draft, card, created_at, expires_at`
+const ticketColumns = `id, person, code, code_sealed, browser, state, registrar, locked_until, draft, card, created_at, expires_at, recovery, credential`
 
 func scanTicket(scan func(...any) error) (Ticket, error) {
 	var t Ticket
-	var locked, created, expires, card int64
-	err := scan(&t.ID, &t.Person, &t.CodeKey, &t.CodeSealed, &t.Browser, &t.State, &t.Registrar, &locked, &t.Draft, &card, &created, &expires)
-	t.LockedUntil, t.Created, t.Expires, t.Card = db.Time(locked), db.Time(created), db.Time(expires), card == 1
+	var locked, created, expires, card, recovery int64
+	err := scan(&t.ID, &t.Person, &t.CodeKey, &t.CodeSealed, &t.Browser, &t.State, &t.Registrar, &locked, &t.Draft, &card, &created, &expires, &recovery, &t.Credential)
+	t.LockedUntil, t.Created, t.Expires, t.Card, t.Recovery = db.Time(locked), db.Time(created), db.Time(expires), card == 1, recovery == 1
 	return t, none(err)
 }
 
 // PutTicket stores a fresh ticket.
 func PutTicket(tx *db.Tx, t Ticket) error {
-	_, err := tx.Exec(`INSERT INTO enrolment_ticket (`+ticketColumns+`) VALUES ($1, $2, $3, $4, $5, 'abierto', '', 0, '', 0, $6, $7)`,
-		t.ID, string(t.Person), t.CodeKey, t.CodeSealed, t.Browser, db.Micros(t.Created), db.Micros(t.Expires))
+	_, err := tx.Exec(`INSERT INTO enrolment_ticket (`+ticketColumns+`) VALUES ($1, $2, $3, $4, $5, 'abierto', '', 0, '', 0, $6, $7, $8, '')`,
+		t.ID, string(t.Person), t.CodeKey, t.CodeSealed, t.Browser, db.Micros(t.Created), db.Micros(t.Expires), bit(t.Recovery))
 	return err
 }
 
@@ -113,4 +115,29 @@ func CardTicket(tx *db.Tx, id string, registrar identity.PersonID, now time.Time
 // to another, once; ErrNone otherwise.
 func MoveTicket(tx *db.Tx, id string, draft identity.ActID, from, to string) error {
 	return one(tx.Exec(`UPDATE enrolment_ticket SET state = $4, locked_until = 0 WHERE id = $1 AND draft = $2 AND state = $3`, id, string(draft), from, to))
+}
+
+func bit(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// VoidRecoveries voids the tickets of recovery of a person that are not done: the
+// last one that was opened counts.
+func VoidRecoveries(tx *db.Tx, person identity.PersonID) error {
+	_, err := tx.Exec(`UPDATE enrolment_ticket SET state = 'anulado', draft = '' WHERE person = $1 AND recovery = 1 AND state IN ('abierto', 'en_mostrador')`, string(person))
+	return err
+}
+
+// ClaimTicket binds a ticket of recovery at a counter to the first browser; ErrNone
+// if another has it.
+func ClaimTicket(tx *db.Tx, id string, browser []byte) error {
+	return one(tx.Exec(`UPDATE enrolment_ticket SET browser = $2 WHERE id = $1 AND recovery = 1 AND state = 'en_mostrador' AND length(browser) = 0`, id, browser))
+}
+
+// MadeKey notes the one passkey that a ticket of recovery made; ErrNone if it has one.
+func MadeKey(tx *db.Tx, id string, credential identity.CredentialID) error {
+	return one(tx.Exec(`UPDATE enrolment_ticket SET credential = $2 WHERE id = $1 AND recovery = 1 AND credential = '' AND state = 'en_mostrador' AND draft = ''`, id, string(credential)))
 }

@@ -88,11 +88,14 @@ type World struct {
 	Lift       progress
 	RoleOf     progress // for the attacker's helper
 	PostOf     progress
-	Helper     bool // the helper has a role, or a post
-	Holds      bool // the ticket is in the attacker's hand
-	Handed     bool // she holds a card that counts
-	Kept       bool // the attacker holds one that counts
-	Told       bool // the attacker knows the password
+	Fresh      m.State  // her new passkey, made at a counter
+	Recovery   progress // by which her new passkey, or evil, replaces the others
+	ByEvil     bool     // it names evil
+	Helper     bool     // the helper has a role, or a post
+	Holds      bool     // the ticket is in the attacker's hand
+	Handed     bool     // she holds a card that counts
+	Kept       bool     // the attacker holds one that counts
+	Told       bool     // the attacker knows the password
 	Refounded  bool
 }
 
@@ -188,13 +191,19 @@ func Search(t Tables, a Attacker, s Scenario, o Options) Report {
 	return out
 }
 
+// enters reports whether a passkey in a state lets its holder in.
+func (g *game) enters(s m.State) bool {
+	_, err := g.t.Credential.Next(s, m.UseKey, m.Basis{By: m.Holder, With: m.Key})
+	return err == nil
+}
+
 // gained names what the attacker has, or "".
 func (g *game) gained(w World) string {
 	active := w.Victim == m.Requested || w.Victim == m.Live
 	switch {
-	case active && w.Evil == m.KeyActive:
+	case active && g.enters(w.Evil):
 		return "a passkey of the attacker's enters as the victim"
-	case active && w.Stolen && w.Own == m.KeyActive:
+	case active && w.Stolen && g.enters(w.Own):
 		return "the stolen passkey enters again"
 	case active && w.Proven && w.Kept && w.Told:
 		return "a code card in the attacker's hand enters as the victim"

@@ -103,6 +103,20 @@ var mutants = []struct {
 	{"the ticket is enough to add a passkey", func(t *explore.Tables) {
 		t.Credential = more(t.Credential, nil, machine.Row{From: machine.Nothing, Do: machine.AddKey, By: machine.Registrar, With: machine.First, To: machine.KeyActive})
 	}},
+	{"a recovery is approved by who proposed it", func(t *explore.Tables) {
+		t.Proposal = more(t.Proposal, nil, machine.Row{From: machine.Waits, Do: machine.ApproveEnrolment, By: machine.Registrar, With: machine.Own, To: machine.InEffect})
+		t.Person = more(t.Person, nil, machine.Row{From: machine.Live, Do: machine.Recover, By: machine.Registrar, With: machine.Approved, To: machine.Live})
+		t.Credential = more(t.Credential, nil, machine.Row{From: machine.KeyPending, Do: machine.ConfirmKey, By: machine.Registrar, With: machine.Approved, To: machine.KeyActive})
+	}},
+	{"a registrar confirms a pending passkey alone", func(t *explore.Tables) {
+		t.Credential = more(t.Credential, nil, machine.Row{From: machine.KeyPending, Do: machine.ConfirmKey, By: machine.Registrar, With: machine.Signed, To: machine.KeyActive})
+	}},
+	{"a pending passkey enters", func(t *explore.Tables) {
+		t.Credential = more(t.Credential, nil, machine.Row{From: machine.KeyPending, Do: machine.UseKey, By: machine.Holder, With: machine.Key, To: machine.KeyPending})
+	}},
+	{"a recovery brings back with one signature", func(t *explore.Tables) {
+		t.Person = more(t.Person, nil, machine.Row{From: machine.Suspended, Do: machine.Recover, By: machine.Registrar, With: machine.Signed, To: machine.Live})
+	}},
 	{"the deployment is founded again", func(t *explore.Tables) {
 		t.Deployment = more(t.Deployment, nil, machine.Row{From: machine.Founded, Do: machine.Found, By: machine.Founder, With: machine.Together, To: machine.Founded})
 	}},

@@ -14,7 +14,7 @@ type game struct {
 }
 
 // everything that evidence can be.
-var evidence = []m.Evidence{m.Word, m.Session, m.Key, m.Secret, m.Signed, m.Approved, m.Together, m.First, m.Another, m.Own, m.Measured, m.Cell}
+var evidence = []m.Evidence{m.Counter, m.Word, m.Session, m.Key, m.Secret, m.Signed, m.Approved, m.Together, m.First, m.Another, m.Own, m.Measured, m.Cell}
 
 // learns reports whether reading the database tells a secret.
 func (g *game) learns(s Secret) bool {
@@ -42,6 +42,8 @@ func (g *game) brings(w World, e m.Evidence) bool {
 		return g.learns(BrowserSecret)
 	case m.First:
 		return g.first(w)
+	case m.Counter: // a registrar opens a recovery and claims it herself; anybody may photograph a code
+		return g.recoverable(w) && (g.is(m.Registrar) || w.Fresh == m.Nothing && w.Stolen)
 	case m.Cell:
 		return w.Kept && w.Told
 	}
@@ -53,6 +55,11 @@ func (g *game) brings(w World, e m.Evidence) bool {
 // Founder is whoever signs a founding.
 func (g *game) capacities() []m.Actor {
 	return append([]m.Actor{m.Browser, m.Founder}, g.a.Capacities...)
+}
+
+// recoverable reports whether a recovery of the victim may be opened.
+func (g *game) recoverable(w World) bool {
+	return w.Deployment == m.Founded && w.Proven && !w.ByAct && (w.Victim == m.Live || w.Victim == m.Suspended)
 }
 
 // try plays a command of a table in every way that is open to the attacker.
@@ -122,6 +129,10 @@ func (g *game) attackRecord(w World, yield func(Step, World)) {
 			lift = m.LiftUnproven
 		}
 		g.try(w, g.t.Person, w.Victim, lift, "", yield, nil, lifted)
+		for _, do := range []m.Command{m.ConfirmKey, m.ReplaceKey} {
+			g.try(w, g.t.Credential, w.Evil, do, "", yield, nil, func(n *World, r m.Row) { n.Evil = r.To })
+		}
+		g.try(w, g.t.Person, w.Victim, m.Recover, "", yield, nil, func(n *World, r m.Row) { n.Victim = r.To })
 		g.try(w, g.t.Person, w.Victim, m.Prove, " naming evil", yield, nil, func(n *World, r m.Row) { n.Victim, n.Proven, n.EvilActs = r.To, true, true })
 	}
 	var together []m.Evidence
@@ -173,6 +184,7 @@ type kind struct {
 	at               func(*World) *progress
 	open             func(World) bool // may be proposed
 	variant          string
+	waits            func(World) bool // what waits is of this kind
 	set              func(*World)
 	effect           func(g *game, w *World, by m.Actor) bool
 }
@@ -196,14 +208,16 @@ func (g *game) kinds(w World) []kind {
 	gain := func(p func(*World) *progress) func(*game, *World, m.Actor) bool {
 		return func(_ *game, w *World, _ m.Actor) bool { *p(w), w.Helper = progress{}, true; return true }
 	}
+	always := func(World) bool { return true }
+	recovery := func(w *World) *progress { return &w.Recovery }
 	role := func(w *World) *progress { return &w.RoleOf }
 	post := func(w *World) *progress { return &w.PostOf }
 	return []kind{
-		{m.ProposeEnrolment, approveEnrolment, enrolment, func(w World) bool { return w.Victim != m.Nothing && w.Victim != m.Suspended }, " naming evil", func(w *World) { w.WithEvil, w.Holds = true, false }, enrol},
+		{m.ProposeEnrolment, approveEnrolment, enrolment, func(w World) bool { return w.Victim != m.Nothing && w.Victim != m.Suspended }, " naming evil", func(w World) bool { return w.WithEvil }, func(w *World) { w.WithEvil, w.Holds = true, false }, enrol},
 		{m.ProposeEnrolment, approveEnrolment, enrolment, func(w World) bool {
 			return w.Victim == m.Requested && w.Holds && (w.Own == m.KeyActive || card(w) == m.CardLive)
-		}, " naming her own", func(w *World) { w.WithOwn, w.Holds = w.Own == m.KeyActive, false }, enrol},
-		{m.ProposeLift, m.ApproveLift, func(w *World) *progress { return &w.Lift }, func(w World) bool { return w.Victim == m.Suspended && w.ByAct }, "", func(*World) {}, func(g *game, w *World, by m.Actor) bool {
+		}, " naming her own", func(w World) bool { return !w.WithEvil }, func(w *World) { w.WithOwn, w.Holds = w.Own == m.KeyActive, false }, enrol},
+		{m.ProposeLift, m.ApproveLift, func(w *World) *progress { return &w.Lift }, func(w World) bool { return w.Victim == m.Suspended && w.ByAct }, "", always, func(*World) {}, func(g *game, w *World, by m.Actor) bool {
 			do := m.Lift
 			if !w.Proven {
 				do = m.LiftUnproven
@@ -214,9 +228,40 @@ func (g *game) kinds(w World) []kind {
 			}
 			return err == nil
 		}},
-		{m.ProposeRole, m.ApproveRole, role, func(World) bool { return true }, " for the helper, a role", func(*World) {}, gain(role)},
-		{m.ProposeAppointment, m.ApproveAppointment, post, func(World) bool { return true }, " for the helper, a post", func(*World) {}, gain(post)},
+		{m.ProposeEnrolment, m.ApproveEnrolment, recovery, func(w World) bool { return g.recoverable(w) && w.Evil == m.KeyPending }, " a recovery naming evil",
+			func(w World) bool { return w.ByEvil }, func(w *World) { w.ByEvil = true }, recovered},
+		{m.ProposeEnrolment, m.ApproveEnrolment, recovery, func(World) bool { return false }, " a recovery naming her new one", func(w World) bool { return !w.ByEvil }, func(*World) {}, recovered},
+		{m.ProposeRole, m.ApproveRole, role, func(World) bool { return true }, " for the helper, a role", always, func(*World) {}, gain(role)},
+		{m.ProposeAppointment, m.ApproveAppointment, post, func(World) bool { return true }, " for the helper, a post", always, func(*World) {}, gain(post)},
 	}
+}
+
+// recovered replaces what the victim had by the passkey that a recovery names.
+func recovered(g *game, w *World, by m.Actor) bool {
+	b := m.Basis{By: by, With: m.Approved}
+	person, err := g.t.Person.Next(w.Victim, m.Recover, b)
+	pending := w.Fresh
+	if w.ByEvil {
+		pending = w.Evil
+	}
+	key, err2 := g.t.Credential.Next(pending, m.ConfirmKey, b)
+	if err != nil || err2 != nil || w.ByAct {
+		return false
+	}
+	replaced := func(s m.State) m.State {
+		if r, err := g.t.Credential.Next(s, m.ReplaceKey, b); err == nil {
+			return r.To
+		}
+		return s
+	}
+	w.Victim, w.Recovery, w.Handed, w.Kept, w.Told = person.To, progress{}, false, false, false
+	if w.ByEvil {
+		w.Own, w.OwnActs, w.Evil, w.EvilActs = replaced(w.Own), false, key.To, true
+	} else {
+		w.Evil, w.EvilActs, w.Own, w.OwnActs, w.Stolen = replaced(w.Evil), false, key.To, true, false
+	}
+	w.Fresh, w.ByEvil = m.Nothing, false
+	return true
 }
 
 // attackProposals: proposing, and approving in whatever capacity.
@@ -232,7 +277,7 @@ func (g *game) attackProposals(w World, yield func(Step, World)) {
 				k.set(n)
 			})
 		}
-		if at.State != m.Waits || k.variant == " naming evil" && !w.WithEvil || k.variant == " naming her own" && w.WithEvil {
+		if at.State != m.Waits || !k.waits(w) {
 			continue
 		}
 		relation := m.Another
@@ -243,7 +288,12 @@ func (g *game) attackProposals(w World, yield func(Step, World)) {
 		if at.Mine {
 			next := w
 			*k.at(&next) = progress{}
-			next.WithEvil, next.WithOwn = false, false
+			switch k.at(&next) { // an act that is withdrawn takes along what it named
+			case &next.Enrolment:
+				next.WithEvil, next.WithOwn = false, false
+			case &next.Recovery:
+				next.ByEvil = false
+			}
 			yield(Step{"attacker", g.t.Proposal.Name, m.Withdraw, m.Basis{By: m.Holder, With: m.Own}, k.variant}, next)
 		}
 	}
@@ -304,9 +354,16 @@ func (g *game) staff(w World, yield func(Step, World)) {
 	if w.Victim == m.Suspended && w.ByAct && !w.Stolen && w.Lift.State == m.Nothing {
 		g.as("staff", w, g.t.Proposal, m.Nothing, m.ProposeLift, m.Basis{By: m.Registrar, With: m.Another}, "", yield, func(n *World, r m.Row) { n.Lift = progress{r.To, false} })
 	}
+	if g.recoverable(w) && w.Recovery.State == m.Nothing {
+		if w.Fresh == m.Nothing {
+			g.as("victim", w, g.t.Credential, w.Fresh, m.AddKey, m.Basis{By: m.Browser, With: m.Counter}, " at the counter", yield, func(n *World, r m.Row) { n.Fresh = r.To })
+		} else {
+			g.as("staff", w, g.t.Proposal, m.Nothing, m.ProposeEnrolment, m.Basis{By: m.Registrar, With: m.Another}, " a recovery naming her new one", yield, func(n *World, r m.Row) { n.Recovery = progress{r.To, false} })
+		}
+	}
 	for _, k := range g.kinds(w) {
 		at := *k.at(&w)
-		honest := !w.WithEvil && (w.Handed || w.WithOwn) && k.propose == m.ProposeEnrolment && k.variant == " naming her own" || k.propose == m.ProposeLift && !w.Stolen
+		honest := k.variant == " a recovery naming her new one" && !w.ByEvil || !w.WithEvil && (w.Handed || w.WithOwn) && k.propose == m.ProposeEnrolment && k.variant == " naming her own" || k.propose == m.ProposeLift && !w.Stolen
 		if at.State != m.Waits || !honest {
 			continue
 		}
