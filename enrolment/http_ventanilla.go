@@ -1,6 +1,7 @@
 package enrolment
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"oruro.gob.bo/suti/enrolment/internal/page"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/act"
+	"oruro.gob.bo/suti/internal/audit"
+	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/internal/web"
 )
@@ -156,6 +159,11 @@ func (w *site) ticket(rw http.ResponseWriter, r *http.Request, v *web.Values, wr
 			return err
 		}
 	}
+	if !t.Recovery {
+		if data.Similar, err = w.similar(r.Context(), t.Person, ""); err != nil {
+			return err
+		}
+	}
 	out := web.Page{Template: "ticket", Title: "enrolment.ticket.title", Secret: t.Recovery, Nav: w.nav(r, "/ventanilla"), Back: "/ventanilla", Values: v, Errors: wrong, Return: path,
 		Data: data}
 	if len(wrong) > 0 {
@@ -283,6 +291,11 @@ func (w *site) approvalPage(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if b, ok := a.Statement.Body.(*act.Enrolment); ok && !b.Replaces {
+		if data.Similar, err = w.similar(r.Context(), b.Person, who(r).Person()); err != nil {
+			return err
+		}
+	}
 	return w.render(rw, r, web.Page{Template: "aprobacion", Title: "enrolment.approve.title_one", Nav: w.nav(r, "/ventanilla/aprobar"), Back: "/ventanilla/aprobar", Data: data})
 }
 
@@ -291,4 +304,28 @@ func (w *site) approvalOf(r *http.Request, a Waiting) (page.Approval, error) {
 	rows, err := w.describe(r.Context(), r, a.Statement, true)
 	_, enrolment := a.Statement.Body.(*act.Enrolment)
 	return page.Approval{Path: "/ventanilla/aprobar/" + string(a.ID), Rows: rows, Enrolment: enrolment}, err
+}
+
+// similar lists people proven already who may be the same as a person: who they
+// are for the one who decides, which they see; else only how many.
+func (w *site) similar(ctx context.Context, person, reader identity.PersonID) ([]page.Alike, error) {
+	list, err := w.cfg.Accounts.Similar(ctx, person)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]page.Alike, len(list))
+	for i, id := range list {
+		if reader == "" {
+			continue
+		}
+		if err := w.recorded(ctx, audit.Entry{Kind: KindReadStaff, Subject: id, Actor: actor(reader), Object: string(id), Outcome: audit.OutcomeOK, Purpose: "enrolment"}, func(*db.Tx) error { return nil }); err != nil {
+			return nil, err
+		}
+		p, err := w.cfg.Accounts.Profile(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = page.Alike{Name: p.Name.Full(), Document: string(p.Document.Type) + " " + p.Document.String(), Birth: day(p.BirthDate)}
+	}
+	return out, nil
 }

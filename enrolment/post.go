@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"oruro.gob.bo/suti/enrolment/account"
 	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/internal/store"
 	"oruro.gob.bo/suti/internal/act"
@@ -45,8 +46,12 @@ func (s *Service) putInstitution(ctx context.Context, actor string, in identity.
 	if err := errors.Join(err1, err2); err != nil {
 		return in, err
 	}
-	if in.TaxID != "" && (len(in.TaxID) < 9 || len(in.TaxID) > 12 || strings.Trim(in.TaxID, "0123456789") != "") {
-		return in, fmt.Errorf("%w: tax_id", ErrInput)
+	if in.TaxID != "" {
+		nit, err := account.ParseTaxID(in.TaxID)
+		if err != nil {
+			return in, fmt.Errorf("%w: tax_id", ErrInput)
+		}
+		in.TaxID = nit
 	}
 	now := s.now()
 	in.ID = identity.InstitutionID(identity.NewID(identity.PrefixInstitution, now))

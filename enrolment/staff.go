@@ -109,7 +109,7 @@ func (s *Service) WaitingFor(ctx context.Context, approver identity.PersonID) ([
 		if err != nil {
 			return nil, err
 		}
-		if _, err := s.approver(k.chain, w, approver); err == nil && w.Statement.At.After(old) {
+		if _, err := s.approver(ctx, k.chain, w, approver); err == nil && w.Statement.At.After(old) {
 			out = append(out, w)
 		}
 	}
@@ -147,15 +147,17 @@ func (s *Service) WaitingAct(ctx context.Context, approver identity.PersonID, id
 		}
 		w, err := waiting(k.chain, r)
 		if err == nil {
-			_, err = s.approver(k.chain, w, approver)
+			_, err = s.approver(ctx, k.chain, w, approver)
 		}
 		return w, err
 	}
 	return Waiting{}, ErrUnknown
 }
 
-// approver returns in which capacity a person may approve an act that waits.
-func (s *Service) approver(c *act.Chain, w Waiting, p identity.PersonID) (act.Role, error) {
+// approver returns in which capacity a person may approve an act that waits. A
+// first enrolment of somebody who looks like a person proven already needs a
+// supervisor.
+func (s *Service) approver(ctx context.Context, c *act.Chain, w Waiting, p identity.PersonID) (act.Role, error) {
 	switch p {
 	case w.Proposer:
 		return "", fmt.Errorf("%w: proposed by the approver", act.ErrSamePerson)
@@ -167,7 +169,12 @@ func (s *Service) approver(c *act.Chain, w Waiting, p identity.PersonID) (act.Ro
 	case *act.Enrolment:
 		do = machine.ApproveEnrolment
 		if b.Level <= identity.N2 && !b.Replaces {
-			if _, err := c.Enrolled(b.Person, s.now()); errors.Is(err, act.ErrNotEnrolled) {
+			alike, err := s.cfg.Accounts.Similar(ctx, b.Person)
+			if err != nil {
+				return "", err
+			}
+			// Whether look-alikes are one person is for a supervisor to say.
+			if _, err := c.Enrolled(b.Person, s.now()); errors.Is(err, act.ErrNotEnrolled) && len(alike) == 0 {
 				do = machine.ApproveFirst
 			}
 		}
@@ -192,7 +199,7 @@ func (s *Service) Approve(ctx context.Context, approver identity.PersonID, id id
 	if err != nil {
 		return Draft{}, err
 	}
-	capacity, err := s.approver(k.chain, w, approver)
+	capacity, err := s.approver(ctx, k.chain, w, approver)
 	if err != nil {
 		return Draft{}, err
 	}

@@ -125,7 +125,7 @@ func (s *Service) Register(ctx context.Context, in Registration) (identity.Perso
 	if err != nil {
 		return "", err
 	}
-	full := s.fullKey(in)
+	full, match := s.fullKey(in), s.matchKeys(in)
 	row, err := machine.Person.Next(machine.Nothing, machine.Register, machine.Basis{By: machine.Browser})
 	if err != nil {
 		return "", err
@@ -139,6 +139,9 @@ func (s *Service) Register(ctx context.Context, in Registration) (identity.Perso
 		}
 		if _, err := tx.Exec(`INSERT INTO enrolment_person (id, state, level, doc_full, doc_login, profile, created_at, changed_at) VALUES ($1, $2, 0, $3, $4, $5, $6, $6)`,
 			string(person), string(row.To), full, s.loginKey(in.Document.String()), box, db.Micros(now)); err != nil {
+			return err
+		}
+		if err := putMatch(tx, person, match); err != nil {
 			return err
 		}
 		_, err := s.cfg.Audit.Append(tx, entry)

@@ -43,7 +43,7 @@ func (s *Service) Correct(ctx context.Context, person identity.PersonID, in Regi
 	if err != nil {
 		return err
 	}
-	full, now := s.fullKey(in), s.cfg.Now()
+	full, match, now := s.fullKey(in), s.matchKeys(in), s.cfg.Now()
 	return s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
 		if err := allowed(tx); err != nil {
 			return err
@@ -61,6 +61,9 @@ func (s *Service) Correct(ctx context.Context, person identity.PersonID, in Regi
 			err = ErrState
 		}
 		if err != nil {
+			return err
+		}
+		if err := putMatch(tx, person, match); err != nil {
 			return err
 		}
 		_, err = s.cfg.Audit.Append(tx, entry)

@@ -31,6 +31,7 @@ var (
 	complement = regexp.MustCompile(`^[0-9][A-Z]$`)
 	cieNumber  = regexp.MustCompile(`^(E-?)?[0-9]{4,12}$`)
 	passport   = regexp.MustCompile(`^[A-Z0-9]{5,15}$`)
+	taxID      = regexp.MustCompile(`^[0-9]{9,12}$`)
 	email      = regexp.MustCompile(`^[^\s@<>,;"\\\x00-\x1f\x7f-\x{a0}]{1,64}@[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$`)
 	phone      = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 )
@@ -65,6 +66,19 @@ func ParseDocument(kind identity.DocumentType, number, comp string) (identity.Do
 		return d, fmt.Errorf("%w: unknown type", ErrDocument)
 	}
 	return d, nil
+}
+
+// ParseTaxID brings a NIT into normal form, 9 to 12 digits; spaces, dots and
+// hyphens between them are dropped.
+func ParseTaxID(s string) (string, error) {
+	if len(s) > maxInput {
+		return "", fmt.Errorf("%w: too long", ErrDocument)
+	}
+	s = strings.ReplaceAll(compact(s), "-", "")
+	if !taxID.MatchString(s) {
+		return "", fmt.Errorf("%w: a NIT has 9 to 12 digits", ErrDocument)
+	}
+	return s, nil
 }
 
 // compact upper-cases and removes white space and the dots of thousands.

@@ -131,6 +131,32 @@ func TestParseContacts(t *testing.T) {
 	}
 }
 
+func TestParseTaxID(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"123456789": "123456789", " 1.234.567.890 ": "1234567890", "123456-789-012": "123456789012", "1020304050607": "", "12345678": "", "": "", "-": "",
+		"12345678A": "", "１２３４５６７８９": "", strings.Repeat("1", 300): "",
+	} {
+		got, err := account.ParseTaxID(in)
+		if want == "" && !errors.Is(err, account.ErrDocument) || want != "" && (err != nil || got != want) {
+			t.Errorf("NIT %q: got %q, %v, want %q", in, got, err, want)
+		}
+	}
+}
+
+func FuzzParseTaxID(f *testing.F) {
+	f.Add("1.234.567.890")
+	f.Fuzz(func(t *testing.T, s string) {
+		n, err := account.ParseTaxID(s)
+		if err != nil {
+			return
+		}
+		if again, err := account.ParseTaxID(n); err != nil || again != n || strings.Trim(n, "0123456789") != "" {
+			t.Errorf("%q becomes %q, %v", n, again, err)
+		}
+	})
+}
+
 // A normal form is its own normal form.
 func FuzzParseDocument(f *testing.F) {
 	for _, s := range []string{"1234567", "1234567-1A", "12345671A", "1.234.567 OR", "E-123456", "AB123456", "ſC1234", "0000000-1A"} {

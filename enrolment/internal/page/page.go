@@ -146,7 +146,12 @@ type Ticket struct {
 	// Recovery is of somebody who is known already; Code is what she claims it by.
 	Recovery bool
 	Code     string
+	Similar  []Alike
 }
+
+// Alike is somebody proven already who may be the same person; empty where only
+// their number is told.
+type Alike struct{ Name, Document, Birth string }
 
 // Waiting is an act that waits for an approval.
 type Waiting struct {
@@ -160,6 +165,7 @@ type Approval struct {
 	Path      string
 	Rows      []web.RowView
 	Enrolment bool // of a person at the counter
+	Similar   []Alike
 }
 
 // Proposal is an act of one's own that waits, or came to nothing.
