@@ -16,10 +16,12 @@ import (
 	"oruro.gob.bo/suti/signer/internal/evidence/revocation"
 )
 
-// Bounds of what is taken from a document security store.
+// Bounds of what is taken: items of one list of the document security store,
+// bytes of all its lists, and items of evidence of store and signatures together.
 const (
 	maxStoreItems = 1024
 	maxStoreBytes = 64 << 20
+	maxItems      = 8192
 )
 
 // embedded is the evidence that a file holds: in its document security store
@@ -29,6 +31,9 @@ type embedded struct {
 	// items are OCSP responses and lists, unverified.
 	items []storeItem
 	lists map[[32]byte]*revocation.CRL // by digest of list and issuer, once verified
+	// stored counts the items of each list of the store, storedBytes their bytes.
+	stored      map[string]int
+	storedBytes int
 }
 
 // storeItem is one piece of revocation evidence.
@@ -65,7 +70,7 @@ func (e *embedded) add(der []byte, crl bool, revision int) {
 			return
 		}
 	}
-	if len(e.items) < maxStoreItems {
+	if len(e.items) < maxItems {
 		e.items = append(e.items, storeItem{der: der, sum: sum, crl: crl, revision: revision})
 	}
 }
@@ -170,7 +175,7 @@ func (v *verifier) readStore(ctx context.Context) error {
 		{"OCSPs", func(der []byte, rev int) error { v.embedded.add(der, false, rev); return nil }},
 		{"CRLs", func(der []byte, rev int) error { v.embedded.add(der, true, rev); return nil }},
 	} {
-		if err := r.list(ctx, dss.Get(list.key), list.take); err != nil {
+		if err := r.list(ctx, dss, list.key, list.take); err != nil {
 			return err
 		}
 	}
@@ -181,26 +186,34 @@ func (v *verifier) readStore(ctx context.Context) error {
 }
 
 type storeReader struct {
-	v        *verifier
-	revs     []cos.Revision
-	n, bytes int
-	bad      int
+	v    *verifier
+	revs []cos.Revision
+	bad  int
 }
 
-func (r *storeReader) list(ctx context.Context, list cos.Value, take func([]byte, int) error) error {
-	arr, err := r.v.f.Resolve(list)
+func (r *storeReader) list(ctx context.Context, dss cos.Value, key string, take func([]byte, int) error) error {
+	arr, err := r.v.f.Resolve(dss.Get(key))
 	if err != nil {
 		return err
+	}
+	have := &r.v.embedded
+	if have.stored == nil {
+		have.stored = map[string]int{}
 	}
 	for _, e := range arr.Elems() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		have.stored[key]++
+		if have.stored[key] > maxStoreItems || have.storedBytes >= maxStoreBytes {
+			r.bad++
+			continue
+		}
 		o, err := r.v.f.ResolveObject(e)
 		if err != nil {
 			return err
 		}
-		if o.Stream == nil || o.Ref.Num == 0 || r.n >= maxStoreItems || r.bytes >= maxStoreBytes {
+		if o.Stream == nil || o.Ref.Num == 0 {
 			r.bad++
 			continue
 		}
@@ -213,7 +226,7 @@ func (r *storeReader) list(ctx context.Context, list cos.Value, take func([]byte
 			r.bad++
 			continue
 		}
-		r.n, r.bytes = r.n+1, r.bytes+len(der)
+		have.storedBytes += len(der)
 		if take(der, r.revision(o)) != nil {
 			r.bad++
 		}

@@ -184,6 +184,9 @@ func (e *extender) store(ctx context.Context, wants []want) error {
 	for _, it := range e.have.items {
 		v.embedded.add(it.der, it.crl, it.revision)
 	}
+	if err := v.embedded.room(certs, ocsps, crls); err != nil {
+		return err
+	}
 	if err := e.enough(ctx, v, wants); err != nil {
 		return err
 	}
@@ -199,6 +202,23 @@ func (e *extender) store(ctx context.Context, wants []want) error {
 		return refusal(err)
 	}
 	e.grow(t.Bytes)
+	return nil
+}
+
+// room refuses to add to a store what a verifier of ours would no longer look at.
+func (e *embedded) room(certs, ocsps, crls [][]byte) error {
+	size := e.storedBytes
+	for key, ders := range map[string][][]byte{"Certs": certs, "OCSPs": ocsps, "CRLs": crls} {
+		if len(ders) > 0 && e.stored[key]+len(ders) > maxStoreItems {
+			return refuse(CodeLimit, "the document security store has more than %d %s", maxStoreItems, key)
+		}
+		for _, d := range ders {
+			size += len(d)
+		}
+	}
+	if size > maxStoreBytes {
+		return refuse(CodeLimit, "the document security store has more than %d bytes", maxStoreBytes)
+	}
 	return nil
 }
 

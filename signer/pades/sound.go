@@ -184,6 +184,27 @@ func (v *verifier) usable(f *fact, issuer *x509.Certificate, bound time.Time) bo
 	return known
 }
 
+// Bounds of the work with evidence, in bytes looked at; a verification of a
+// signature counts as some. A file whose lists are searched for many
+// certificates could cost any time else.
+const (
+	maxEvidenceWork  = 512 << 20
+	verificationCost = 64 << 10
+)
+
+// spend reports whether there is work left for n bytes. Evidence that is not
+// looked at is told once and proves nothing.
+func (v *verifier) spend(n int) bool {
+	if v.work > maxEvidenceWork {
+		return false
+	}
+	if v.work += n; v.work > maxEvidenceWork {
+		v.report.Warnings = append(v.report.Warnings, Warning{WarnEvidence, "more evidence than is looked at"})
+		return false
+	}
+	return true
+}
+
 // facts returns what all embedded evidence says of a certificate. Signatures
 // are verified here, times are not looked at.
 func (v *verifier) facts(cert, issuer *x509.Certificate) []fact {
@@ -197,13 +218,16 @@ func (v *verifier) facts(cert, issuer *x509.Certificate) []fact {
 	for _, it := range v.embedded.items {
 		var st *revocation.Status
 		var err error
+		if !v.spend(len(it.der)) {
+			break
+		}
 		if it.crl {
 			l := v.embedded.openList(it, issuer)
 			if l == nil {
 				continue
 			}
 			st, err = l.Check(cert, revocation.Options{AtProduction: true})
-		} else if bytes.Contains(it.der, serial) {
+		} else if bytes.Contains(it.der, serial) && v.spend(verificationCost) {
 			st, err = revocation.CheckOCSP(it.der, cert, issuer, revocation.Options{AtProduction: true, Skew: evidenceSkew, Certificates: others})
 		}
 		if err == nil && st != nil {

@@ -69,6 +69,7 @@ type verifier struct {
 	// embedded is the evidence in the file, factsOf what it says of certificates.
 	embedded embedded
 	factsOf  map[string][]fact
+	work     int // done with them, see maxEvidenceWork
 	changes  []Change
 	worst    []ChangeClass // of each revision's changes
 	report   *Report
