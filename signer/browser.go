@@ -170,7 +170,7 @@ func (s *Service) documentView(r *http.Request, q store.Request, n int, d store.
 func warningKey(code string) string {
 	switch code {
 	case "javascript", "launch-action", "external-reference", "optional-content", "embedded-file", "xfa", "font-not-embedded", "usage-rights",
-		"dangling-reference", "unreferenced-object", "rich-media", "need-appearances":
+		"dangling-reference", "unreferenced-object", "rich-media", "need-appearances", "fields-overlap", "field-covers-page":
 		return "signer.warning." + strings.ReplaceAll(code, "-", "_")
 	}
 	return "signer.warning.other"

@@ -159,7 +159,14 @@ func preparedAttacks() map[string]attack {
 		}},
 		"prepared face of a button, no changes allowed": {want: forbidden, base: prepareButton, options: pades.Options{Certify: pades.NoChanges}, make: pressButton},
 		"prepared face of a button, locked":             {want: forbidden, base: prepareButton, options: pades.Options{Lock: &pades.Lock{}}, make: pressButton},
-		"button pressed":                                {want: permitted, base: prepareButton, make: pressButton},
+		"face of a push button replaced": {want: forbidden, base: func(o *costest.Options) {
+			prepareButton(o)
+			last := &o.Extra[len(o.Extra)-1]
+			last.Body = strings.Replace(last.Body, "/FT/Btn", "/FT/Btn/Ff 65536", 1)
+		}, make: func(w *world) []byte {
+			return w.update(costest.Obj{Num: 41, Body: w.swap(w.body(41), "/N<</Off 42", "/N<</Off 43")})
+		}},
+		"button pressed": {want: permitted, base: prepareButton, make: pressButton},
 	}
 }
 

@@ -266,6 +266,11 @@ func (s *step) field(a, b *cos.Field) error {
 		s.note(Forbidden, "field", b.Name, num, "an earlier signature locks the field")
 		return nil
 	}
+	const pushButton = 1 << 16
+	if b.Type == "Btn" && b.Flags&pushButton != 0 {
+		s.note(Forbidden, "field", b.Name, num, "a push button, which has nothing to fill in, changes")
+		return nil
+	}
 	s.allow(Allowed, "field", b.Name, num, "form field filled in")
 	return nil
 }

@@ -65,6 +65,8 @@ const (
 	FindUnreferenced = "unreferenced-object"
 	FindRichMedia    = "rich-media"
 	FindFormWithout  = "need-appearances" // viewers draw the form fields themselves
+	FindOverlap      = "fields-overlap"   // form fields that cover each other
+	FindCovering     = "field-covers-page"
 )
 
 // Preflight reads the whole file and every object in it. It returns a
@@ -315,6 +317,9 @@ func (v *inspector) font(d cos.Value) {
 }
 
 func (v *inspector) finish() error {
+	if err := v.overlaps(); err != nil {
+		return err
+	}
 	v.refer(v.f.Trailer())
 	for _, r := range v.fonts {
 		o, err := v.f.Get(r)

@@ -296,3 +296,43 @@ func TestPreflight(t *testing.T) {
 	_, err = pades.Preflight(context.Background(), bytes.NewReader(signed), int64(len(signed)), pades.Limits{})
 	wantRefusal(t, "certified", err, pades.CodeCertified)
 }
+
+func TestPreflightTellsOfFieldsOverOthers(t *testing.T) {
+	t.Parallel()
+	field := func(num int, rect, extra string) costest.Obj {
+		return costest.Obj{Num: num, Body: fmt.Sprintf("<</FT/Tx/T(f%d)/Subtype/Widget/P 3 0 R/Rect[%s]%s>>", num, rect, extra)}
+	}
+	for name, c := range map[string]struct {
+		objs              []costest.Obj
+		overlap, covering int
+	}{
+		"apart":               {[]costest.Obj{field(40, "0 0 100 20", ""), field(41, "200 0 300 20", "")}, 0, 0},
+		"side by side":        {[]costest.Obj{field(40, "0 0 100 20", ""), field(41, "99 0 200 20", "")}, 0, 0},
+		"one in another":      {[]costest.Obj{field(40, "0 0 300 100", ""), field(41, "10 10 60 30", "")}, 1, 0},
+		"corners exchanged":   {[]costest.Obj{field(40, "300 100 0 0", ""), field(41, "60 30 10 10", "")}, 1, 0},
+		"the other is hidden": {[]costest.Obj{field(40, "0 0 300 100", ""), field(41, "10 10 60 30", "/F 2")}, 0, 0},
+		"over the page":       {[]costest.Obj{field(40, "0 0 595 842", "")}, 0, 1},
+		"over page and field": {[]costest.Obj{field(40, "0 0 595 842", ""), field(41, "10 10 60 30", "")}, 1, 1},
+		"of no size":          {[]costest.Obj{field(40, "0 0 0 0", ""), field(41, "x", "")}, 0, 0},
+	} {
+		kids := ""
+		for _, o := range c.objs {
+			kids += fmt.Sprintf("%d 0 R ", o.Num)
+		}
+		base := costest.Sample(costest.Options{CatalogExtra: "/AcroForm<</Fields[" + kids + "]>>", Extra: c.objs})
+		if name == "of no size" {
+			base = bytes.Replace(base, []byte("[x]"), []byte("[0]"), 1)
+		}
+		rep, err := pades.Preflight(context.Background(), bytes.NewReader(base), int64(len(base)), pades.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]int{}
+		for _, f := range rep.Findings {
+			got[f.Code] = f.Count
+		}
+		if got[pades.FindOverlap] != c.overlap || got[pades.FindCovering] != c.covering {
+			t.Errorf("%s: %d overlap, %d cover the page; want %d, %d", name, got[pades.FindOverlap], got[pades.FindCovering], c.overlap, c.covering)
+		}
+	}
+}
