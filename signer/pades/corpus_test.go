@@ -264,7 +264,8 @@ func corpusDamage(in, out string, r corpusResult) (earlier int, damage []string)
 	if a, b := formFields(in, r.Pass), formFields(out, r.Pass); !slices.Equal(a, b) {
 		bad("form fields: %.300v became %.300v", a, b)
 	}
-	if a, b := infoLines(in, r.Pass), infoLines(out, r.Pass); a != b {
+	// pdfinfo tells nothing of some files that had to be repaired.
+	if a, b := infoLines(in, r.Pass), infoLines(out, r.Pass); a != b && (a != "" || r.Outcome != "repaired") {
 		bad("information: %s became %s", a, b)
 	}
 	return earlier, damage

@@ -220,7 +220,7 @@ func (b *rebuild) chooseTrailer() error {
 				return refuse(ErrAmbiguous, CodeTrailer, t.Offset, "key written twice")
 			}
 			b.trailer, b.root = t, r
-			return nil
+			return b.sameEncryption()
 		}
 	}
 	for _, i := range b.last {
@@ -235,6 +235,16 @@ func (b *rebuild) chooseTrailer() error {
 		return damaged(CodeTrailer, -1, "no trailer and no catalog")
 	}
 	b.s.fixes[FixTrailer] = 1
+	return nil
+}
+
+// sameEncryption refuses trailers that disagree about the encryption.
+func (b *rebuild) sameEncryption() error {
+	for _, t := range b.s.trailers {
+		if t.Value.Has("Root") && !Equal(t.Value.Get("Encrypt"), b.trailer.Value.Get("Encrypt")) {
+			return refuse(ErrAmbiguous, CodeEncrypt, t.Offset, "trailers disagree about /Encrypt")
+		}
+	}
 	return nil
 }
 

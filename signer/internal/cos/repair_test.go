@@ -197,6 +197,7 @@ func TestRepairRefuses(t *testing.T) {
 		"no PDF":                          {[]byte("hola"), cos.ErrHeader},
 		"header too late":                 {append(bytes.Repeat([]byte{'x'}, 1100), sample...), cos.ErrHeader},
 		"certificates":                    {file("trailer<</Root 1 0 R/Encrypt<</Filter/Adobe.PubSec>>>>"), cos.ErrEncrypted},
+		"one trailer encrypted":           {file("trailer<</Root 1 0 R>> trailer<</Root 1 0 R/Encrypt<</Filter/Standard>>>>"), cos.ErrAmbiguous},
 		"encryption defined twice":        {file("8 0 obj <<>> endobj 8 0 obj <<>> endobj trailer<</Root 1 0 R/Encrypt 8 0 R>>"), cos.ErrAmbiguous},
 		"object stream that is not sound": {file("4 0 obj <</Type/ObjStm/N 9/First 5>>\nstream\nabc\nendstream endobj\n"), cos.ErrDamaged},
 	} {
