@@ -15,6 +15,7 @@ import (
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/failpoint"
 	"oruro.gob.bo/suti/internal/identity"
+	"oruro.gob.bo/suti/internal/subject"
 )
 
 // effectsOf says what an act changes in the tables; the chain is that before it.
@@ -49,11 +50,22 @@ func (s *Service) effectsOf(ctx context.Context, chain *act.Chain, signed *act.S
 	case *act.Approval:
 		return s.approvalEffects(ctx, chain, st, b)
 	case *act.End:
-		return s.endEffects(ctx, b)
+		return s.endEffects(ctx, chain, b)
 	case *act.Suspension:
 		e.after = failpoint.EnrolSuspendAfter
+		now := s.now()
+		others := othersWith(chain, b.Person, generalRoles(chain, b.Person, now), now)
 		e.apply = func(tx *db.Tx) error {
-			return account.SuspendIn(tx, signedBy(b.Capacity), b.Person, "suspension."+b.Reason, s.now())
+			who, err := subject.Current(tx, b.Person)
+			if err != nil {
+				return err
+			}
+			if who.State == subject.Active { // of somebody stopped already it takes nothing
+				if err := others.inUse(tx); err != nil {
+					return err
+				}
+			}
+			return account.SuspendIn(tx, signedBy(b.Capacity), b.Person, "suspension."+b.Reason, now)
 		}
 	}
 	return e, nil
@@ -128,7 +140,7 @@ func (s *Service) approvalEffects(ctx context.Context, chain *act.Chain, st act.
 	return e, nil
 }
 
-func (s *Service) endEffects(ctx context.Context, b *act.End) (effects, error) {
+func (s *Service) endEffects(ctx context.Context, chain *act.Chain, b *act.End) (effects, error) {
 	e := effects{entry: audit.Entry{Kind: "enrolment.act.end"}}
 	now := s.now()
 	bump := func(tx *db.Tx) error { return account.Bump(tx, b.Person, "", "end."+b.What+"."+b.Reason, now) }
@@ -167,8 +179,15 @@ func (s *Service) endEffects(ctx context.Context, b *act.End) (effects, error) {
 			}
 			return bump(tx)
 		}
-	default:
+	default: // a role
+		var others holders
+		if b.Role != act.InstitutionAdmin {
+			others = othersWith(chain, b.Person, []act.Role{b.Role}, now)
+		}
 		e.apply = func(tx *db.Tx) error {
+			if err := others.inUse(tx); err != nil {
+				return err
+			}
 			if _, err := machine.Role.Next(machine.RoleHeld, machine.EndRole, signedBy(b.Capacity)); err != nil {
 				return err
 			}

@@ -60,12 +60,15 @@ func (s *Service) ProposeGenesis(ctx context.Context, actor string, r GenesisReq
 	if err != nil {
 		return Draft{}, err
 	}
-	return s.beginGenesis(ctx, r, func(tx *db.Tx, id identity.ActID) error {
-		open, err := store.OpenGenesis(tx, s.now())
+	return s.beginGenesis(ctx, r, func(tx *db.Tx, _ identity.ActID) error {
+		if err := tx.Lock("enrolment founding"); err != nil {
+			return err
+		}
+		n, err := store.OpenGeneses(tx, s.now())
 		if err != nil {
 			return err
 		}
-		if open != id { // an older one
+		if n > 1 { // another beside this
 			return ErrFounding
 		}
 		_, err = s.cfg.Audit.Append(tx, entry)

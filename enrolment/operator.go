@@ -7,7 +7,6 @@ import (
 	"oruro.gob.bo/suti/enrolment/account"
 	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/internal/store"
-	"oruro.gob.bo/suti/internal/act"
 	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/identity"
@@ -64,50 +63,7 @@ func (s *Service) StopPerson(ctx context.Context, actor string, person identity.
 	if _, err := s.cfg.Accounts.Profile(ctx, person); err != nil {
 		return err
 	}
-	if err := s.spared(ctx, person); err != nil {
-		return err
-	}
-	return s.cfg.Accounts.Suspend(ctx, machine.Basis{By: machine.Operator}, actor, person, "operator: "+reason)
-}
-
-// spared demands that others hold each general role that a person holds.
-func (s *Service) spared(ctx context.Context, person identity.PersonID) error {
-	k, err := s.load(ctx)
-	if errors.Is(err, ErrNoGenesis) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	mine, err := s.Roles(ctx, person)
-	if err != nil {
-		return err
-	}
-	staff, err := s.Staff(ctx)
-	if err != nil {
-		return err
-	}
-	for _, r := range mine {
-		if r.Role == act.InstitutionAdmin {
-			continue
-		}
-		others := 0
-		for _, p := range staff {
-			if p != person && k.chain.HasRole(p, r.Role, "", s.now()) == nil {
-				standing, err := s.cfg.Accounts.Standing(ctx, p)
-				if err != nil {
-					return err
-				}
-				if standing.State == account.Live {
-					others++
-				}
-			}
-		}
-		if others == 0 {
-			return act.ErrLastHolder
-		}
-	}
-	return nil
+	return s.stop(ctx, machine.Basis{By: machine.Operator}, actor, person, "operator: "+reason)
 }
 
 // Staff lists the people who hold a general role now.
@@ -119,32 +75,7 @@ func (s *Service) Staff(ctx context.Context) ([]identity.PersonID, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := s.now()
-	seen := map[identity.PersonID]bool{}
-	var out []identity.PersonID
-	add := func(p identity.PersonID) {
-		if seen[p] {
-			return
-		}
-		seen[p] = true
-		for _, r := range []act.Role{act.Administrator, act.Registrar, act.Supervisor} {
-			if k.chain.HasRole(p, r, "", now) == nil {
-				out = append(out, p)
-				return
-			}
-		}
-	}
-	for _, a := range k.chain.Acts() {
-		switch b := a.Statement().Body.(type) {
-		case *act.Genesis:
-			for _, f := range b.Founders {
-				add(f.Person)
-			}
-		case *act.RoleGrant:
-			add(b.Person)
-		}
-	}
-	return out, nil
+	return staffOf(k.chain, s.now()), nil
 }
 
 // Overview is a person as an operator sees her without a purpose: nothing that

@@ -233,9 +233,11 @@ func (s *Service) Suspend(ctx context.Context, by, person identity.PersonID, rea
 }
 
 // Stop is a person's own stop button: it needs no signature, so that it works
-// without the lost passkey. account.ErrState if the person is stopped already.
+// without the lost passkey. account.ErrState if the person is stopped already,
+// act.ErrLastHolder if nobody else in use holds one of her general roles: nobody
+// could lift that stop.
 func (s *Service) Stop(ctx context.Context, person identity.PersonID) error {
-	if err := s.cfg.Accounts.Suspend(ctx, machine.Basis{By: machine.Holder, With: machine.Session}, actor(person), person, "own-stop"); err != nil {
+	if err := s.stop(ctx, machine.Basis{By: machine.Holder, With: machine.Session}, actor(person), person, "own-stop"); err != nil {
 		return err
 	}
 	return failpoint.Hit(failpoint.EnrolSuspendAfter)

@@ -338,6 +338,12 @@ func Bump(tx *db.Tx, person identity.PersonID, state subject.State, cause string
 // is dead with the commit. ErrState if the person is suspended or closed already.
 // What lifts it is an act, in the transaction of that ([ReactivateIn]).
 func (s *Service) Suspend(ctx context.Context, b machine.Basis, actor string, person identity.PersonID, cause string) error {
+	return s.SuspendIf(ctx, b, actor, person, cause, func(*db.Tx) error { return nil })
+}
+
+// SuspendIf is Suspend under a condition: allowed runs in the same transaction
+// and may refuse.
+func (s *Service) SuspendIf(ctx context.Context, b machine.Basis, actor string, person identity.PersonID, cause string, allowed func(*db.Tx) error) error {
 	entry, err := s.cfg.Audit.Prepare(ctx, audit.Entry{
 		Kind: "enrolment.account.suspended", Subject: person, Actor: actor, Object: string(person), Outcome: string(Suspended), Payload: map[string]any{"cause": cause},
 	})
@@ -346,6 +352,9 @@ func (s *Service) Suspend(ctx context.Context, b machine.Basis, actor string, pe
 	}
 	now := s.cfg.Now()
 	return s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := allowed(tx); err != nil {
+			return err
+		}
 		if err := SuspendIn(tx, b, person, cause, now); err != nil {
 			return err
 		}

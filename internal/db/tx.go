@@ -49,6 +49,18 @@ func (tx *Tx) Engine() Engine { return tx.d.Engine() }
 // Now returns the database's configured time, for bookkeeping columns.
 func (tx *Tx) Now() time.Time { return tx.d.Now() }
 
+// Lock makes writes that name the same lock wait for each other until they have
+// committed; what a statement after it reads, no other of them changes. It is for
+// rules over rows that are not there yet, which no row can be held for. On SQLite
+// there is one writer anyway.
+func (tx *Tx) Lock(name string) error {
+	if tx.Engine() != Postgres {
+		return nil
+	}
+	_, err := tx.Exec(`SELECT pg_advisory_xact_lock(hashtextextended('suti lock ' || current_schema() || ' ' || $1, 0))`, name)
+	return err
+}
+
 // Exec runs a statement and returns the number of rows it changed.
 func (tx *Tx) Exec(q string, args ...any) (int64, error) {
 	tx.mu.Lock()

@@ -162,6 +162,12 @@ func OpenGenesis(q db.Querier, now time.Time) (identity.ActID, error) {
 	return id, none(err)
 }
 
+// OpenGeneses counts the foundings that wait for signatures.
+func OpenGeneses(q db.Querier, now time.Time) (n int, err error) {
+	err = q.QueryRow(`SELECT count(*) FROM enrolment_draft WHERE kind = 'genesis' AND done_at IS NULL AND expires_at > $1`, db.Micros(now)).Scan(&n)
+	return n, err
+}
+
 // DropDraft removes an open draft; ErrNone if it is closed or not there.
 func DropDraft(tx *db.Tx, id identity.ActID) error {
 	return one(tx.Exec(`DELETE FROM enrolment_draft WHERE id = $1 AND done_at IS NULL`, string(id)))
