@@ -8,9 +8,15 @@ import (
 	"oruro.gob.bo/suti/enrolment/account"
 	"oruro.gob.bo/suti/enrolment/internal/page"
 	"oruro.gob.bo/suti/internal/act"
+	"oruro.gob.bo/suti/internal/audit"
+	"oruro.gob.bo/suti/internal/cache"
+	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/identity"
 	"oruro.gob.bo/suti/internal/web"
 )
+
+// namedRate bounds how many people a member of staff proposes for something.
+var namedRate = cache.Rate{Count: 120, Per: time.Hour, Burst: 30}
 
 // administered lists the institutions that the person administers.
 func (w *site) administered(r *http.Request) ([]identity.Institution, error) {
@@ -62,15 +68,15 @@ func (w *site) appoint(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if _, err := w.administered(r); err != nil {
+		return err
+	}
 	var wrong []web.FieldError
 	miss := func(field, code, text string) {
 		wrong = append(wrong, web.FieldError{Field: field, Code: code, Detail: text})
 	}
 	in := AppointmentRequest{Post: identity.PostID(v.Get("cargo")), Kind: identity.AppointmentKind(v.Get("como")), LegalAct: v.Get("acto")}
-	doc, err := anyDocument(v.Get("documento"))
-	if err == nil {
-		in.Person, err = w.FindByDocument(r.Context(), doc)
-	}
+	in.Person, err = w.named(r, v.Get("documento"))
 	switch {
 	case errors.Is(err, account.ErrUnknown), errors.Is(err, account.ErrDocument):
 		miss("documento", "unknown", "enrolment.error.document_unknown")
@@ -97,6 +103,27 @@ func (w *site) appoint(rw http.ResponseWriter, r *http.Request) error {
 		return w.appointForm(rw, r, v, []web.FieldError{{Field: "acto", Code: "input", Detail: "enrolment.error.field"}})
 	}
 	return drafted(rw)(d, err)
+}
+
+// named returns whose document a member of staff, whose role was checked, typed
+// to propose that person for something: the next page says her name. It counts,
+// and is recorded for her, like looking her up.
+func (w *site) named(r *http.Request, document string) (identity.PersonID, error) {
+	by := who(r).Person()
+	if err := w.limit(r.Context(), "named:"+string(by), namedRate); err != nil {
+		return "", err
+	}
+	doc, err := anyDocument(document)
+	if err != nil {
+		return "", err
+	}
+	person, err := w.FindByDocument(r.Context(), doc)
+	if err != nil || person == by {
+		return person, err
+	}
+	return person, w.recorded(r.Context(), audit.Entry{
+		Kind: KindReadStaff, Subject: person, Actor: actor(by), Object: string(person), Outcome: audit.OutcomeOK, Purpose: "enrolment",
+	}, func(*db.Tx) error { return nil })
 }
 
 // anyDocument reads a document of whatever kind it can be.

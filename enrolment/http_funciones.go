@@ -37,15 +37,15 @@ func (w *site) grant(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if _, err := w.role(r.Context(), who(r).Person(), act.Administrator, ""); err != nil {
+		return err
+	}
 	var wrong []web.FieldError
 	miss := func(field, code, text string) {
 		wrong = append(wrong, web.FieldError{Field: field, Code: code, Detail: text})
 	}
 	in := GrantRequest{Role: act.Role(v.Get("funcion"))}
-	doc, err := anyDocument(v.Get("documento"))
-	if err == nil {
-		in.Person, err = w.FindByDocument(r.Context(), doc)
-	}
+	in.Person, err = w.named(r, v.Get("documento"))
 	switch {
 	case errors.Is(err, account.ErrUnknown), errors.Is(err, account.ErrDocument):
 		miss("documento", "unknown", "enrolment.error.document_unknown")

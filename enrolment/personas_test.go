@@ -11,6 +11,8 @@ import (
 
 	"oruro.gob.bo/suti/enrolment"
 	"oruro.gob.bo/suti/internal/act"
+	"oruro.gob.bo/suti/internal/cache"
+	"oruro.gob.bo/suti/internal/cache/memory"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/db/dbtest"
 	"oruro.gob.bo/suti/internal/identity"
@@ -262,4 +264,53 @@ func TestPersonScreens(t *testing.T) {
 	h.do(lift, err, h.registrar)
 	look("persona-espera", at(stopped))
 	look("aprobar-levantamiento", "/ventanilla/aprobar/"+string(lift.ID))
+}
+
+// TestNamingSomebodyIsRecorded: who proposes a person for a role or a post by her
+// document reads her name, so she sees it, and nobody leafs through documents so.
+func TestNamingSomebodyIsRecorded(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, dbtest.Open(t, db.SQLite, lines()))
+	mem, err := memory.New(memory.Config{Now: h.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.limiter, err = cache.NewLimiter(cache.LimiterConfig{Local: mem, Now: h.clock.Now}); err != nil {
+		t.Fatal(err)
+	}
+	h.svc = h.service()
+	s := h.serve(true)
+	h.found()
+	m := h.enrol(identity.N2)
+	_, post, clerk := h.office()
+	role := url.Values{"documento": {m.doc.Number}, "funcion": {"registrar"}}
+	place := url.Values{"documento": {m.doc.Number}, "cargo": {string(post.ID)}, "como": {"titular"}, "acto": {"RAD 1/2026"}}
+	for i, by := range []struct {
+		who  *member
+		path string
+		form url.Values
+		want int
+	}{
+		{m, "/ventanilla/funciones", role, http.StatusForbidden},
+		{h.registrar, "/ventanilla/nombrar", place, http.StatusForbidden},
+		{h.admin, "/ventanilla/funciones", role, http.StatusSeeOther},
+		{clerk, "/ventanilla/nombrar", place, http.StatusSeeOther},
+	} {
+		before := h.entries(enrolment.KindReadStaff, m.id)
+		status, _, _ := s.as(by.who).post(by.path, by.form)
+		recorded := 0
+		if status == http.StatusSeeOther {
+			recorded = 1
+		}
+		if got := h.entries(enrolment.KindReadStaff, m.id) - before; status != by.want || got != recorded {
+			t.Errorf("%d: status %d, want %d; %d entries, want %d", i, status, by.want, got, recorded)
+		}
+	}
+	admin, last := s.as(h.admin), 0
+	for i := range 40 {
+		last, _, _ = admin.post("/ventanilla/funciones", url.Values{"documento": {fmt.Sprint(5000000 + i)}, "funcion": {"registrar"}})
+	}
+	if last != http.StatusTooManyRequests {
+		t.Errorf("40 documents in a row: %d", last)
+	}
 }
