@@ -120,7 +120,7 @@ func (s *server) adminHandler() http.Handler {
 	s.adminPeople(mux)
 	s.adminClients(mux)
 	s.adminCA(mux)
-	return mux
+	return onlyOperators(mux)
 }
 
 // answer writes the outcome of an admin request.

@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -30,11 +32,30 @@ type operatorKey struct{}
 
 // withOperator notes which user of this machine connected, as the kernel says.
 func withOperator(ctx context.Context, conn net.Conn) context.Context {
-	who := "operator:unknown"
-	if uid, err := peerUser(conn); err == nil {
-		who = "operator:" + strconv.FormatUint(uint64(uid), 10)
+	uid, err := peerUser(conn)
+	if err != nil && runtime.GOOS != "linux" { // elsewhere the socket's mode alone decides
+		return context.WithValue(ctx, operatorKey{}, "operator:unknown")
 	}
-	return context.WithValue(ctx, operatorKey{}, who)
+	if err != nil || !mayOperate(uid, os.Getuid()) {
+		return ctx
+	}
+	return context.WithValue(ctx, operatorKey{}, "operator:"+strconv.FormatUint(uint64(uid), 10))
+}
+
+// mayOperate reports whether a user may command a server that runs as another.
+// The socket's mode says the same, but not between its making and the change of
+// its mode, and not to who connected then.
+func mayOperate(uid uint32, server int) bool { return uid == 0 || int64(uid) == int64(server) }
+
+// onlyOperators refuses whoever withOperator did not name.
+func onlyOperators(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if operator(r.Context()) == "" {
+			writeJSON(w, http.StatusForbidden, adminFault{Error: "only the server's own user and root may use its admin socket", Code: exitRefused})
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // operator returns how audit entries name who sent a request.
