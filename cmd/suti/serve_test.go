@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -136,6 +137,76 @@ func TestEndOfAServerLosesNoRequest(t *testing.T) {
 	t.Logf("%d requests, none lost; ended in %v", asked.Load(), time.Since(began))
 	if _, err := os.Stat(filepath.Join(dir, "data", "admin.sock")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the admin socket is left: %v", err)
+	}
+}
+
+// TestServedCookiesAreBoundToTheHost holds that a server with an https address sets
+// cookies that browsers send back to this very host over https only. The demo over
+// plain http is the one place without.
+func TestServedCookiesAreBoundToTheHost(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	pass, cfg := filepath.Join(dir, "passphrase"), filepath.Join(dir, "suti.toml")
+	public := freeAddress(t)
+	text := fmt.Sprintf(testSettings, filepath.Join(dir, "data"), pass, public, freeAddress(t))
+	text = strings.Replace(text, "http://localhost:8080", "https://id.prueba.example", 1)
+	text = strings.Replace(text, "[listen]\n", "[listen]\nbehind_proxy = true\n", 1)
+	for path, text := range map[string]string{pass: "a passphrase for this test", cfg: text} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "n"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer notify.Close()
+	env := func(k string) string { return map[string]string{"NOTIFY_SOCKET": filepath.Join(dir, "n")}[k] }
+	var log lockedBuffer
+	if code := run(t.Context(), []string{"key", "init", "--config", cfg}, nil, io.Discard, &log, env); code != exitOK {
+		t.Fatalf("key init: code %d\n%s", code, log.String())
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, []string{"serve", "--config", cfg}, nil, io.Discard, &log, env) }()
+	defer func() { stop(); <-ended }()
+	waitNotified(t, notify, "READY=1", &log)
+
+	client := &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	seen := 0
+	for _, c := range []struct{ method, path, body string }{
+		{http.MethodGet, "/registro", ""},
+		{http.MethodPost, "/registro", "paso=1&tipo=CI&numero=9990001"},
+		{http.MethodGet, "/entrar?volver=/cuenta", ""},
+		{http.MethodPost, "/idioma", "idioma=en&volver=/"},
+	} {
+		r, err := http.NewRequestWithContext(ctx, c.method, "http://"+public+c.path, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = "id.prueba.example"
+		if c.body != "" {
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.Header.Set("Sec-Fetch-Site", "same-origin")
+		}
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		for _, k := range res.Cookies() {
+			seen++
+			if !strings.HasPrefix(k.Name, "__Host-") || !k.Secure || !k.HttpOnly || k.Path != "/" || k.Domain != "" || k.SameSite == http.SameSiteNoneMode {
+				t.Errorf("%s %s sets %s", c.method, c.path, k)
+			}
+		}
+		t.Logf("%s %s: %d, %d cookies", c.method, c.path, res.StatusCode, len(res.Cookies()))
+		if csp := res.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "frame-ancestors 'none'") {
+			t.Errorf("%s %s may be framed: %q", c.method, c.path, csp)
+		}
+	}
+	if seen < 3 {
+		t.Errorf("only %d cookies were seen", seen)
 	}
 }
 
