@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"oruro.gob.bo/suti/signer/pades"
+	"oruro.gob.bo/suti/signer/pades/online"
 )
 
 // Exit codes of verify, which scripts branch on. They differ from those of the
@@ -26,19 +27,21 @@ const (
 
 // verifyFlags are the flags of "suti verify".
 type verifyFlags struct {
-	trust             []string
-	at                string
-	json              bool
-	evidence, genesis string
-	logKey            string
-	passwordFile      string
+	online, allowPrivate bool
+	trust                []string
+	at                   string
+	json                 bool
+	evidence, genesis    string
+	logKey               string
+	passwordFile         string
 }
 
 const verifyLong = `Verify every signature of a PDF file, without a server and without trusting one.
 
 Trust comes from --trust alone: without it, no signer is known and a sound signature is INDETERMINATE.
-Revocation is judged by the evidence in the file (levels B-LT and B-LTA): nothing is looked up. Where there is none
-the report says that it was not checked. --at may be long after certificates have expired.
+Revocation is judged by the evidence in the file (levels B-LT and B-LTA). Nothing is looked up, and where there is none
+the report says that it was not checked; with --online the addresses in the certificates are asked, those of private
+networks only with --allow-private. --at may be long after certificates have expired.
 
 With --evidence, an evidence bundle is verified instead: the signer's assertion, the acts that brought
 the key, certificate, time-stamp and place in the log. --genesis is the deployment's genesis hash, from a
@@ -68,6 +71,8 @@ func (c *cli) newVerifyCommand() *cobra.Command {
 	fl.StringVar(&f.evidence, "evidence", "", "evidence bundle to verify")
 	fl.StringVar(&f.genesis, "genesis", "", "hash of the deployment's genesis, in hexadecimal")
 	fl.StringVar(&f.logKey, "log-key", "", "verifier key of the transparency log; default the one in the acts")
+	fl.BoolVar(&f.online, "online", false, "ask the addresses in certificates whether they are revoked now")
+	fl.BoolVar(&f.allowPrivate, "allow-private", false, "with --online, ask loopback and private addresses too")
 	passwordFlag(cmd, &f.passwordFile)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return verifyUsage(usagef("see: suti verify --help", "%w", err))
@@ -113,10 +118,16 @@ func (c *cli) verify(ctx context.Context, f verifyFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	return c.verifyPDF(ctx, f.json, args[0], password, at, pool, roots)
+	o := pades.VerifyOptions{Roots: pool, TimestampRoots: pool, Intermediates: roots, At: at, Password: password}
+	if f.online {
+		if o.Revocation, err = online.New(online.Config{AllowPrivate: f.allowPrivate, Now: c.now}); err != nil {
+			return failedf("", "%w", err)
+		}
+	}
+	return c.verifyPDF(ctx, f.json, args[0], o)
 }
 
-func (c *cli) verifyPDF(ctx context.Context, asJSON bool, path, password string, at time.Time, pool *x509.CertPool, roots []*x509.Certificate) error {
+func (c *cli) verifyPDF(ctx context.Context, asJSON bool, path string, o pades.VerifyOptions) error {
 	base, size, err := openRegular(path)
 	if err != nil {
 		return refusedf("", "read the document: %w", err)
@@ -124,10 +135,10 @@ func (c *cli) verifyPDF(ctx context.Context, asJSON bool, path, password string,
 	defer base.Close()
 	prog := c.progress("verificando", size, asJSON)
 	watched := watchedReader{base, prog}
-	if pool == nil {
-		pool = x509.NewCertPool()
+	if o.Roots == nil {
+		o.Roots, o.TimestampRoots = x509.NewCertPool(), x509.NewCertPool()
 	}
-	report, err := pades.Verify(ctx, watched, size, pades.VerifyOptions{Roots: pool, TimestampRoots: pool, Intermediates: roots, At: at, Password: password})
+	report, err := pades.Verify(ctx, watched, size, o)
 	prog.end()
 	var refused *pades.RefusedError
 	if errors.As(err, &refused) {
