@@ -9,9 +9,11 @@
 // standard output. Standard input stays open until the parent is done or dead,
 // and the child ends with it.
 //
-// The child has no environment but three settings of the Go runtime, no network
-// to use, no key and no secret. It may not be trusted to be right about its own
-// size, so its answer is bounded and checked before it is read.
+// The child has no environment but three settings of the Go runtime, is given no
+// key and no secret, and opens no connection. This guards against files that
+// exhaust or crash their reader. It is no cage for one that takes its reader
+// over: the child runs as the server's own user, and its verdict is believed. Its
+// answer is bounded and checked before it is read.
 //
 // Only [Work] runs in the child. cmd calls it before anything else; the service
 // around this package is signer.
