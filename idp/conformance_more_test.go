@@ -276,9 +276,7 @@ func moreFAPIModules() []module {
 			authorization, proofs := run(c)
 			req := must(http.NewRequestWithContext(s.t.Context(), http.MethodGet, c.at, nil))(s.t)
 			req.Header.Set("Authorization", authorization)
-			for _, p := range proofs {
-				req.Header["DPOP"] = append(req.Header["DPOP"], p) // as some clients write it
-			}
+			req.Header["DPOP"] = append(req.Header["DPOP"], proofs...) // as some clients write it
 			res := must(http.DefaultTransport.RoundTrip(req))(s.t)
 			res.Body.Close()
 			if res.StatusCode != want {

@@ -22,6 +22,9 @@ func newNotifier(getenv func(string) string) *notifier {
 	return n
 }
 
+// sendLimit bounds how long a listener whose queue is full holds the server up.
+const sendLimit = time.Second
+
 // send sends one state. systemd not listening is no fault of the server.
 func (n *notifier) send(state string) {
 	if n.addr == "" {
@@ -31,7 +34,9 @@ func (n *notifier) send(state string) {
 	if err != nil {
 		return
 	}
-	_, _ = conn.Write([]byte(state))
+	if conn.SetWriteDeadline(time.Now().Add(sendLimit)) == nil {
+		_, _ = conn.Write([]byte(state))
+	}
 	_ = conn.Close()
 }
 
