@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -12,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -27,77 +25,20 @@ import (
 	"oruro.gob.bo/suti/sdk/api"
 )
 
-// deployment is a server that was started as operators start it.
-type deployment struct {
-	t              *testing.T
-	config, origin string
-	listen         string
-	log            *lockedBuffer
-}
-
-// startDeployment writes a configuration, makes the key file and serves.
+// startDeployment serves on a database; "" is the embedded one.
 func startDeployment(t *testing.T, database string) *deployment {
 	t.Helper()
-	dir := t.TempDir()
-	public, private := freeAddress(t), freeAddress(t)
-	d := &deployment{t: t, config: filepath.Join(dir, "suti.toml"), origin: "http://localhost:8080", listen: public, log: &lockedBuffer{}}
-	pass := filepath.Join(dir, "passphrase")
-	settings := fmt.Sprintf(testSettings, filepath.Join(dir, "data"), pass, public, private)
-	files := map[string]string{pass: "a passphrase for this test"}
-	if database != "" {
+	return startServer(t, func(settings, dir string) string {
+		if database == "" {
+			return settings
+		}
 		file := filepath.Join(dir, "database")
-		settings += fmt.Sprintf("[database]\nurl_file = %q\n", file)
-		files[file] = database
-	}
-	files[d.config] = settings
-	for path, text := range files {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(database), 0o600); err != nil {
 			t.Fatal(err)
 		}
-	}
-	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "n"), Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = notify.Close() })
-	d.run(exitOK, "key", "init")
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan int, 1)
-	env := func(k string) string { return map[string]string{"NOTIFY_SOCKET": filepath.Join(dir, "n")}[k] }
-	go func() { ended <- run(ctx, []string{"serve", "--config", d.config}, nil, io.Discard, d.log, env) }()
-	t.Cleanup(func() {
-		stop()
-		if code := <-ended; code != exitOK {
-			t.Errorf("serve ended with %d\n%s", code, d.log)
-		}
-	})
-	waitNotified(t, notify, "READY=1", d.log)
-	return d
+		return settings + fmt.Sprintf("[database]\nurl_file = %q\n", file)
+	}, nil)
 }
-
-// run executes a command on the deployment and returns what it wrote; its code
-// has to be the one wanted, or any if that is negative.
-func (d *deployment) run(want int, args ...string) (stdout, stderr string) {
-	d.t.Helper()
-	var out, errs bytes.Buffer
-	args = append(args, "--config", d.config)
-	if code := run(d.t.Context(), args, strings.NewReader("yes\n"), &out, &errs, func(string) string { return "" }); want >= 0 && code != want {
-		d.t.Fatalf("suti %s: code %d, want %d\n%s%s", strings.Join(args, " "), code, want, out.String(), errs.String())
-	}
-	return out.String(), errs.String()
-}
-
-// ask runs a command with --json and decodes its answer.
-func ask[T any](d *deployment, args ...string) (v T) {
-	d.t.Helper()
-	out, _ := d.run(exitOK, append(args, "--json")...)
-	if err := json.Unmarshal([]byte(out), &v); err != nil {
-		d.t.Fatalf("suti %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return v
-}
-
-func (d *deployment) visitor() *visitor { return newVisitor(d.origin, d.listen) }
 
 // may fails the test if a step of somebody's visit failed.
 func may(t *testing.T, steps ...func() error) {

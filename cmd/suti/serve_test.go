@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,22 +15,6 @@ import (
 	"testing"
 	"time"
 )
-
-const testSettings = `public_url = "http://localhost:8080"
-data_dir = %q
-passphrase_file = %q
-[listen]
-public = %q
-private = %q
-shutdown_notice = "400ms"
-[organization]
-name = "Gobierno de prueba"
-nit = "1020255020"
-short_name = "GP"
-[ca]
-policy_arc = "1.3.6.1.4.1.99999"
-insecure_online_root = true
-`
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
@@ -65,33 +48,8 @@ func (l *lockedBuffer) String() string {
 // /readyz says so sees every request answered.
 func TestEndOfAServerLosesNoRequest(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	pass, cfg := filepath.Join(dir, "passphrase"), filepath.Join(dir, "suti.toml")
-	public, private := freeAddress(t), freeAddress(t)
-	for path, text := range map[string]string{pass: "a passphrase for this test", cfg: fmt.Sprintf(testSettings, filepath.Join(dir, "data"), pass, public, private)} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "n"), Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer notify.Close()
-	env := func(k string) string {
-		return map[string]string{"NOTIFY_SOCKET": filepath.Join(dir, "n"), "WATCHDOG_USEC": "100000"}[k]
-	}
-	var log lockedBuffer
-	if code := run(t.Context(), []string{"key", "init", "--config", cfg}, nil, io.Discard, &log, env); code != exitOK {
-		t.Fatalf("key init: code %d\n%s", code, log.String())
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, []string{"serve", "--config", cfg}, nil, io.Discard, &log, env) }()
-	for _, state := range []string{"READY=1", "WATCHDOG=1"} {
-		waitNotified(t, notify, state, &log)
-	}
+	d := startServer(t, nil, map[string]string{"WATCHDOG_USEC": "100000"})
+	waitNotified(t, d.notify, "WATCHDOG=1", d.log)
 
 	var asked, failed atomic.Int64
 	var balancer atomic.Bool
@@ -102,7 +60,7 @@ func TestEndOfAServerLosesNoRequest(t *testing.T) {
 		wg.Go(func() {
 			for balancer.Load() {
 				asked.Add(1)
-				if code, err := statusOf(client, "http://"+public+"/.well-known/openid-configuration"); err != nil || code != http.StatusOK {
+				if code, err := statusOf(client, "http://"+d.listen+"/.well-known/openid-configuration"); err != nil || code != http.StatusOK {
 					failed.Add(1)
 					t.Errorf("a request got %d, %v", code, err)
 					return
@@ -111,14 +69,14 @@ func TestEndOfAServerLosesNoRequest(t *testing.T) {
 		})
 	}
 	for asked.Load() < 20 && failed.Load() == 0 {
-		if code, err := statusOf(client, "http://"+private+"/readyz"); err != nil || code != http.StatusOK {
+		if code, err := statusOf(client, "http://"+d.private+"/readyz"); err != nil || code != http.StatusOK {
 			t.Errorf("readyz while serving: %d, %v", code, err)
 		}
 	}
 	began := time.Now()
-	stop()
+	d.cancel()
 	for ready := true; ready; {
-		code, err := statusOf(client, "http://"+private+"/readyz")
+		code, err := statusOf(client, "http://"+d.private+"/readyz")
 		ready = err == nil && code == http.StatusOK
 		if err == nil && !ready && code != http.StatusServiceUnavailable {
 			t.Errorf("readyz while ending: %d", code)
@@ -127,15 +85,12 @@ func TestEndOfAServerLosesNoRequest(t *testing.T) {
 	balancer.Store(false)
 	wg.Wait()
 	select {
-	case code := <-ended:
-		if code != exitOK {
-			t.Errorf("exit code %d\n%s", code, log.String())
-		}
+	case <-d.done: // well, or the end of the test says so
 	case <-time.After(20 * time.Second):
 		t.Fatal("it did not end within 20 s")
 	}
 	t.Logf("%d requests, none lost; ended in %v", asked.Load(), time.Since(began))
-	if _, err := os.Stat(filepath.Join(dir, "data", "admin.sock")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(d.dir, "data", "admin.sock")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the admin socket is left: %v", err)
 	}
 }
@@ -145,32 +100,10 @@ func TestEndOfAServerLosesNoRequest(t *testing.T) {
 // plain http is the one place without.
 func TestServedCookiesAreBoundToTheHost(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	pass, cfg := filepath.Join(dir, "passphrase"), filepath.Join(dir, "suti.toml")
-	public := freeAddress(t)
-	text := fmt.Sprintf(testSettings, filepath.Join(dir, "data"), pass, public, freeAddress(t))
-	text = strings.Replace(text, "http://localhost:8080", "https://id.prueba.example", 1)
-	text = strings.Replace(text, "[listen]\n", "[listen]\nbehind_proxy = true\n", 1)
-	for path, text := range map[string]string{pass: "a passphrase for this test", cfg: text} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "n"), Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer notify.Close()
-	env := func(k string) string { return map[string]string{"NOTIFY_SOCKET": filepath.Join(dir, "n")}[k] }
-	var log lockedBuffer
-	if code := run(t.Context(), []string{"key", "init", "--config", cfg}, nil, io.Discard, &log, env); code != exitOK {
-		t.Fatalf("key init: code %d\n%s", code, log.String())
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, []string{"serve", "--config", cfg}, nil, io.Discard, &log, env) }()
-	defer func() { stop(); <-ended }()
-	waitNotified(t, notify, "READY=1", &log)
+	d := startServer(t, func(settings, _ string) string {
+		settings = strings.Replace(settings, "http://localhost:8080", "https://id.prueba.example", 1)
+		return strings.Replace(settings, "[listen]\n", "[listen]\nbehind_proxy = true\n", 1)
+	}, nil)
 
 	client := &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	seen := 0
@@ -180,7 +113,7 @@ func TestServedCookiesAreBoundToTheHost(t *testing.T) {
 		{http.MethodGet, "/entrar?volver=/cuenta", ""},
 		{http.MethodPost, "/idioma", "idioma=en&volver=/"},
 	} {
-		r, err := http.NewRequestWithContext(ctx, c.method, "http://"+public+c.path, strings.NewReader(c.body))
+		r, err := http.NewRequestWithContext(t.Context(), c.method, "http://"+d.listen+c.path, strings.NewReader(c.body))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -249,29 +249,7 @@ func TestWorkerKilledFromOutside(t *testing.T) {
 // environment, and its metrics say so.
 func TestServeJudgesInAChild(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	pass, cfg := filepath.Join(dir, "passphrase"), filepath.Join(dir, "suti.toml")
-	public, private := freeAddress(t), freeAddress(t)
-	for path, text := range map[string]string{pass: "a passphrase for this test", cfg: fmt.Sprintf(testSettings, filepath.Join(dir, "data"), pass, public, private)} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "n"), Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer notify.Close()
-	env := func(k string) string { return map[string]string{"NOTIFY_SOCKET": filepath.Join(dir, "n")}[k] }
-	var log lockedBuffer
-	if code := run(t.Context(), []string{"key", "init", "--config", cfg}, nil, io.Discard, &log, env); code != exitOK {
-		t.Fatalf("key init: code %d\n%s", code, log.String())
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, []string{"serve", "--config", cfg}, nil, io.Discard, &log, env) }()
-	waitNotified(t, notify, "READY=1", &log)
+	d := startServer(t, nil, nil)
 	get := func(r *http.Request) string {
 		res, err := http.DefaultClient.Do(r)
 		if err != nil {
@@ -285,23 +263,19 @@ func TestServeJudgesInAChild(t *testing.T) {
 		return string(b)
 	}
 	ask := func(method, url string, body io.Reader) *http.Request {
-		r, err := http.NewRequestWithContext(ctx, method, url, body)
+		r, err := http.NewRequestWithContext(t.Context(), method, url, body)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return r
 	}
-	r := ask(http.MethodPost, "http://"+public+"/api/v1/validations", bytes.NewReader(ordinaryPDF(1)))
+	r := ask(http.MethodPost, "http://"+d.listen+"/api/v1/validations", bytes.NewReader(ordinaryPDF(1)))
 	r.Header.Set("Content-Type", "application/pdf")
 	if got := get(r); !strings.Contains(got, `"standing":"unregistered"`) {
 		t.Errorf("validation: %s", got)
 	}
-	if got := get(ask(http.MethodGet, "http://"+private+"/metrics", nil)); !strings.Contains(got, `suti_verify_children_total{outcome="report"} 1`) {
+	if got := get(ask(http.MethodGet, "http://"+d.private+"/metrics", nil)); !strings.Contains(got, `suti_verify_children_total{outcome="report"} 1`) {
 		t.Errorf("metrics:\n%s", got)
-	}
-	stop()
-	if code := <-ended; code != exitOK {
-		t.Errorf("serve ended with %d\n%s", code, log.String())
 	}
 }
 
