@@ -188,7 +188,12 @@ func (w *site) parseStep(v *web.Values, step int, in *account.Registration) (wro
 		}
 	case 2:
 		if in.Name, err = account.ParseName(v.Get("nombres"), v.Get("primer_apellido"), v.Get("segundo_apellido")); err != nil {
-			miss("nombres", "name", "enrolment.error.name")
+			var ne *account.NameError
+			field := "nombres"
+			if errors.As(err, &ne) {
+				field = []string{"nombres", "primer_apellido", "segundo_apellido"}[ne.Part]
+			}
+			miss(field, "name", "enrolment.error.name")
 		}
 	case 3:
 		if in.BirthDate, err = account.ParseBirthDate(v.Get("nacimiento"), w.now()); err != nil {

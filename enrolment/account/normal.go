@@ -120,26 +120,48 @@ func parseCI(number, comp string) (identity.Document, error) {
 	return d, nil
 }
 
+// NamePart is a part of a name.
+type NamePart int
+
+// The parts of a name.
+const (
+	GivenNames NamePart = iota
+	FirstSurname
+	SecondSurname
+)
+
+// NameError says in which part of a name the fault is. It wraps [ErrName].
+type NameError struct {
+	Part NamePart
+	Err  error
+}
+
+// Error implements error.
+func (e *NameError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the fault.
+func (e *NameError) Unwrap() error { return e.Err }
+
 // ParseName brings a name into normal form: composed Unicode, single spaces,
 // letters with the marks that names have. One surname may be missing, not both.
-// A surname of "--" or "-" means that there is none.
+// A surname of "--" or "-" means that there is none. Its errors are [NameError].
 func ParseName(given, first, second string) (identity.Name, error) {
 	var n identity.Name
 	var err error
 	if n.Given, err = namePart(given); err != nil {
-		return n, err
+		return n, &NameError{Part: GivenNames, Err: err}
 	}
 	if n.FirstSurname, err = namePart(first); err != nil {
-		return n, err
+		return n, &NameError{Part: FirstSurname, Err: err}
 	}
 	if n.SecondSurname, err = namePart(second); err != nil {
-		return n, err
+		return n, &NameError{Part: SecondSurname, Err: err}
 	}
 	switch {
 	case n.Given == "":
-		return n, fmt.Errorf("%w: given names are missing", ErrName)
+		return n, &NameError{Part: GivenNames, Err: fmt.Errorf("%w: given names are missing", ErrName)}
 	case n.FirstSurname == "" && n.SecondSurname == "":
-		return n, fmt.Errorf("%w: at least one surname is needed", ErrName)
+		return n, &NameError{Part: FirstSurname, Err: fmt.Errorf("%w: at least one surname is needed", ErrName)}
 	}
 	return n, nil
 }

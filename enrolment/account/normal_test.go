@@ -63,6 +63,21 @@ func TestParseDocument(t *testing.T) {
 	}
 }
 
+// A fault is told of the part that has it.
+func TestParseNameSaysWhichPart(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[[3]string]account.NamePart{
+		{"Ana 2", "Quispe", ""}: account.GivenNames, {"", "Quispe", ""}: account.GivenNames,
+		{"Ana", "Quispe1", ""}: account.FirstSurname, {"Ana", "", "--"}: account.FirstSurname, {"Ana", "Quispe", "7"}: account.SecondSurname,
+	} {
+		_, err := account.ParseName(in[0], in[1], in[2])
+		var ne *account.NameError
+		if !errors.As(err, &ne) || ne.Part != want || !errors.Is(err, account.ErrName) {
+			t.Errorf("%q: got %v, want part %d", in, err, want)
+		}
+	}
+}
+
 func TestParseName(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
