@@ -83,13 +83,9 @@ func (p *Provider) deviceToken(ctx context.Context, c *store.Client, form url.Va
 	if err != nil {
 		return nil, err
 	}
-	req, err := oauth.DecodeRequest(grant.Request)
+	req, resource, err := granted(c, form, grant)
 	if err != nil {
 		return nil, err
-	}
-	resource, refused := oauth.Resource(c, form, req.Resource)
-	if refused != nil {
-		return nil, refused
 	}
 	t, err := p.engine.Issue(ctx, c, grant, resource, jkt(proof))
 	if err != nil {

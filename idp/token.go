@@ -107,13 +107,9 @@ func (p *Provider) redeem(ctx context.Context, c *store.Client, form url.Values,
 	if row.JKT != "" && proof == nil { // the engine looks at which key
 		return nil, oauth.Refuse(oauth.InvalidDPoPProof, "the code is bound to a key: send its DPoP proof")
 	}
-	req, err := oauth.DecodeRequest(grant.Request)
+	req, resource, err := granted(c, form, grant)
 	if err != nil {
 		return nil, err
-	}
-	resource, refused := oauth.Resource(c, form, req.Resource)
-	if refused != nil {
-		return nil, refused
 	}
 	claims, read, err := p.idTokenClaims(ctx, c, grant, req)
 	if err != nil {
@@ -253,13 +249,9 @@ func (p *Provider) refresh(ctx context.Context, c *store.Client, form url.Values
 	if err != nil {
 		return nil, err
 	}
-	req, err := oauth.DecodeRequest(grant.Request)
+	req, resource, err := granted(c, form, grant)
 	if err != nil {
 		return nil, err
-	}
-	resource, refused := oauth.Resource(c, form, req.Resource)
-	if refused != nil {
-		return nil, refused
 	}
 	t, err := p.engine.Refresh(ctx, c, grant, row, scopes, resource, jkt(proof), c.Public())
 	if err != nil {
@@ -287,6 +279,20 @@ func (p *Provider) refresh(ctx context.Context, c *store.Client, form url.Values
 		return t, err
 	}
 	return p.rotate(ctx, c, value, row, grant, t, proof, entry)
+}
+
+// granted returns the request beneath a grant and the resource (RFC 8707) for
+// which this form asks a token, which that request has to cover.
+func granted(c *store.Client, form url.Values, g *store.Grant) (*oauth.Request, string, error) {
+	req, err := oauth.DecodeRequest(g.Request)
+	if err != nil {
+		return nil, "", err
+	}
+	resource, refused := oauth.Resource(c, form, req.Resource)
+	if refused != nil {
+		return nil, "", refused
+	}
+	return req, resource, nil
 }
 
 // liveRefresh reads a refresh token of the client that has not ended. Another

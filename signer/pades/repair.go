@@ -95,12 +95,6 @@ func Repair(ctx context.Context, base io.ReaderAt, size int64, o RepairOptions) 
 	}}, nil
 }
 
-// Size returns the size of the repaired file in bytes.
-func (r *Repaired) Size() int64 { return r.file.Size() }
-
-// ReadAt implements io.ReaderAt: it reads the repaired file from the damaged one.
-func (r *Repaired) ReadAt(b []byte, off int64) (int, error) { return r.file.ReadAt(b, off) }
-
 // WriteTo writes the repaired file.
 func (r *Repaired) WriteTo(ctx context.Context, w io.Writer) (int64, error) {
 	return copyBase(ctx, w, r.file, r.file.Size())
