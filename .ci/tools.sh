@@ -7,13 +7,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 declare -A need=(
   [postgresql]="postgres" [redis-server]="redis-server" [chromium]="chromium" [poppler-utils]="pdfsig"
   [mupdf-tools]="mutool" [qpdf]="qpdf" [softhsm2]="softhsm2-util" [openssl]="openssl" [libnss3-tools]="certutil" [fonts-dejavu-core]=""
-  [systemd]="systemd-analyze" [strace]="strace" [python3]="python3" [npm]="npm" [nodejs]="node"
+  [systemd]="systemd-analyze" [strace]="strace" [python3]="python3" [python3-venv]="" [npm]="npm" [nodejs]="node"
 )
 
 have() {
   case $1 in
     postgresql) [ -n "$(find_postgres)" ] ;;
     fonts-dejavu-core) [ -d /usr/share/fonts/truetype/dejavu ] ;;
+    python3-venv) python3 -c 'import ensurepip' 2>/dev/null ;; # fetches pyHanko, once
     npm) have_axe && have_oauth4webapi || command -v npm >/dev/null 2>&1 ;; # fetches axe-core and oauth4webapi, once
     *) command -v "${need[$1]}" >/dev/null 2>&1 ;;
   esac
