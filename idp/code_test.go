@@ -19,6 +19,9 @@ func TestCodeIsUsedOnce(t *testing.T) {
 		b := w.register(idp.Client{ID: "app-b", Profile: idp.ProfileWeb})
 		br := w.browser()
 		code := br.enter(a.authorize(), who).Query().Get("code")
+		if !strings.HasPrefix(code, "suti_ac_") {
+			w.t.Errorf("code %q does not say what it is", code)
+		}
 		if status, out := b.redeem(code, "redirect_uri", a.redirect); status != 400 || out["error"] != "invalid_grant" {
 			w.t.Errorf("another client: got %d %v, want invalid_grant", status, out)
 		}

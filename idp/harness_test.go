@@ -107,7 +107,13 @@ func (p *people) FinishLogin(_ context.Context, id string, binding []byte, respo
 	return identity.Authentication{Person: in.Person, Epoch: prof.Epoch, Method: identity.MethodPasskey, Credential: "key_x", UserVerified: true, At: p.clock.Now()}, nil
 }
 
+// throttled is a document of which too many tries failed.
+const throttled = "7777777"
+
 func (p *people) BeginCard(_ context.Context, login string, binding []byte) (idp.CardChallenge, error) {
+	if login == throttled {
+		return idp.CardChallenge{}, idp.ErrThrottled
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.n++

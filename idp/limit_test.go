@@ -147,6 +147,19 @@ func (w *world) refusals(who identity.PersonID) (methods []string) {
 
 // TestRefusedLoginsAreRecordedForThePerson: who was meant reads that somebody
 // tried, but never more than six times an hour, so that nothing is buried.
+// TestThrottledCard: that too many tries failed is told with the status that
+// says so.
+func TestThrottledCard(t *testing.T) {
+	each(t, func(w *world) {
+		br := w.browser()
+		_, _, page := br.follow(w.issuer + "/entrar?volver=/cuenta")
+		res, body := br.post(w.issuer+interactionRE.FindString(page)+"/celda", url.Values{"username": {throttled}})
+		if res.StatusCode != http.StatusTooManyRequests || !strings.Contains(body, `name="username"`) || strings.Contains(body, `name="code"`) {
+			t.Errorf("too many tries: status %d\n%s", res.StatusCode, body)
+		}
+	})
+}
+
 func TestRefusedLoginsAreRecordedForThePerson(t *testing.T) {
 	each(t, func(w *world) {
 		ana, berta := w.person(identity.N2), w.person(identity.N2)

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
-	"github.com/ory/fosite/compose"
 	"github.com/ory/fosite/handler/oauth2"
 	"github.com/ory/fosite/handler/openid"
 	"github.com/ory/fosite/handler/pkce"
@@ -35,6 +34,7 @@ const (
 const (
 	accessPrefix  = "suti_at_"
 	refreshPrefix = "suti_rt_"
+	codePrefix    = "suti_ac_"
 )
 
 // tokenLen is the length of a bearer value: prefix and 32 bytes in base64url.
@@ -80,7 +80,7 @@ func New(c Config) (*Engine, error) {
 			*d = def
 		}
 	}
-	return &Engine{cfg: c, codes: compose.NewOAuth2HMACStrategy(&fosite.Config{GlobalSecret: c.Secret})}, nil
+	return &Engine{cfg: c, codes: newCodes(c.Secret)}, nil
 }
 
 // handlers builds the grant handlers around one recorder. They are cheap; a

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
 	"github.com/ory/fosite/handler/openid"
+	"github.com/ory/fosite/token/hmac"
 
 	"oruro.gob.bo/suti/idp/internal/store"
 )
@@ -133,6 +135,32 @@ func (r *recorder) GetPKCERequestSession(context.Context, string, fosite.Session
 
 // DeletePKCERequestSession keeps the challenge: only spending the code ends it.
 func (r *recorder) DeletePKCERequestSession(context.Context, string) error { return nil }
+
+// codes is fosite's strategy for authorization codes, which begin as our other
+// bearer values do.
+type codes struct {
+	*oauth2.HMACSHAStrategyUnPrefixed
+}
+
+func newCodes(secret []byte) codes {
+	c := &fosite.Config{GlobalSecret: secret}
+	return codes{oauth2.NewHMACSHAStrategyUnPrefixed(&hmac.HMACStrategy{Config: c}, c)}
+}
+
+// GenerateAuthorizeCode implements fosite's strategy.
+func (c codes) GenerateAuthorizeCode(ctx context.Context, r fosite.Requester) (code, signature string, err error) {
+	code, signature, err = c.HMACSHAStrategyUnPrefixed.GenerateAuthorizeCode(ctx, r)
+	return codePrefix + code, signature, err
+}
+
+// ValidateAuthorizeCode implements fosite's strategy.
+func (c codes) ValidateAuthorizeCode(ctx context.Context, r fosite.Requester, code string) error {
+	bare, ok := strings.CutPrefix(code, codePrefix)
+	if !ok {
+		return fosite.ErrInvalidTokenFormat
+	}
+	return c.HMACSHAStrategyUnPrefixed.ValidateAuthorizeCode(ctx, r, bare)
+}
 
 // tokens makes access and refresh tokens and keeps the row of the former; codes
 // stay fosite's.

@@ -108,7 +108,11 @@ func (p *Pages) CardName(w http.ResponseWriter, r *http.Request, c Card) error {
 	if err := allowForm(w, c.Redirect); err != nil {
 		return err
 	}
-	return p.set.Render(w, r, web.Page{Template: "tarjeta-nombre", Title: "idp.card.title", Data: c, Errors: c.faults(), Back: c.Action})
+	status := 0
+	if c.Problem == ProblemThrottled {
+		status = http.StatusTooManyRequests
+	}
+	return p.set.Render(w, r, web.Page{Template: "tarjeta-nombre", Status: status, Title: "idp.card.title", Data: c, Errors: c.faults(), Back: c.Action})
 }
 
 // Card asks for password and cell.
