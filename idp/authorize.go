@@ -82,7 +82,7 @@ func (p *Provider) repeatAsGet(w http.ResponseWriter, r *http.Request, q url.Val
 	uri := q.Get("request_uri")
 	if par == nil {
 		var err error
-		if uri, err = p.keep(r.Context(), c, req, nil); err != nil {
+		if uri, err = p.keep(r.Context(), c, req, func(*db.Tx) error { return nil }); err != nil {
 			return err
 		}
 	}
@@ -92,11 +92,11 @@ func (p *Provider) repeatAsGet(w http.ResponseWriter, r *http.Request, q url.Val
 }
 
 // keep stores a canonical request and returns its request_uri (RFC 9126 §2.2).
-// It spends the proof that came with it, if there is one.
-func (p *Provider) keep(ctx context.Context, c *store.Client, req *oauth.Request, proof *client.Proof) (string, error) {
+// spend uses up, in the same transaction, what the request came with.
+func (p *Provider) keep(ctx context.Context, c *store.Client, req *oauth.Request, spend func(*db.Tx) error) (string, error) {
 	uri, raw, now := parPrefix+random256(), req.Encode(), p.cfg.Now()
 	return uri, p.cfg.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := p.spendProof(tx, proof); err != nil {
+		if err := spend(tx); err != nil {
 			return err
 		}
 		return store.InsertPAR(tx, store.Hash("par", uri), c.ID, raw, now, now.Add(parLifetime))
@@ -122,6 +122,13 @@ func (p *Provider) request(r *http.Request, q url.Values, c *store.Client) (*oau
 		req, err := oauth.DecodeRequest(raw)
 		return req, hash, err
 	}
+	object, refused := p.openRequest(q, c)
+	if refused != nil {
+		return nil, nil, &oauth.FrontError{Cause: refused} // nothing outside the object is proven
+	}
+	if object != nil {
+		q = object.Params
+	}
 	req, err := oauth.ParseRequest(q, c, now)
 	if err != nil {
 		return nil, nil, err
@@ -130,6 +137,40 @@ func (p *Provider) request(r *http.Request, q url.Values, c *store.Client) (*oau
 		return nil, nil, &oauth.FrontError{Cause: oauth.Refuse(oauth.InvalidRequest, "this client must push its requests"), Redirect: true, Request: req}
 	}
 	return req, nil, p.readHint(r, c, req)
+}
+
+// openRequest returns the request object, if there is one (RFC 9101 §6.3):
+// nothing beside it counts. A client without keys cannot have signed one;
+// ParseRequest refuses it.
+func (p *Provider) openRequest(q url.Values, c *store.Client) (*client.RequestObject, *oauth.Error) {
+	token := q.Get("request")
+	switch {
+	case token == "" && c.SignedRequests:
+		return nil, oauth.Refuse(oauth.InvalidRequest, "this client must sign its requests")
+	case token == "" || c.JWKS == "":
+		return nil, nil
+	}
+	object, err := client.OpenRequest(c, p.cfg.Issuer, token, p.cfg.Now())
+	if err != nil {
+		_, why, _ := strings.Cut(err.Error(), client.ErrRequestObject.Error()+": ")
+		why, _, _ = strings.Cut(why, "\n")
+		e := oauth.Refuse(oauth.InvalidRequestObject, "the request object is not valid: %s", why)
+		e.Err = err
+		return nil, e
+	}
+	return object, nil
+}
+
+// spendRequest uses a pushed request object up, once per client, if it has a jti.
+func (p *Provider) spendRequest(tx *db.Tx, c *store.Client, object *client.RequestObject) error {
+	if object == nil || object.JTI == "" {
+		return nil
+	}
+	err := store.SpendJTI(tx, "request:"+c.ID, object.JTI, p.cfg.Now().Add(client.MaxRequestLife+time.Minute))
+	if errors.Is(err, store.ErrSpent) {
+		return oauth.Refuse(oauth.InvalidRequestObject, "the request object was used before")
+	}
+	return err
 }
 
 // readHint verifies id_token_hint, if there is one, over all published keys.
@@ -170,6 +211,13 @@ func (p *Provider) pushed(w http.ResponseWriter, r *http.Request) error {
 	if id := form.Get("client_id"); id != "" && id != c.ID {
 		return p.refuse(w, r, oauth.Refuse(oauth.InvalidRequest, "client_id is another client's"))
 	}
+	object, refused := p.openRequest(form, c)
+	if refused != nil {
+		return p.refuse(w, r, refused)
+	}
+	if object != nil {
+		form = object.Params
+	}
 	req, err := oauth.ParseRequest(form, c, p.cfg.Now())
 	if err == nil {
 		err = p.readHint(r, c, req)
@@ -186,7 +234,12 @@ func (p *Provider) pushed(w http.ResponseWriter, r *http.Request) error {
 		}
 		req.DPoPJKT = proof.JKT
 	}
-	uri, err := p.keep(r.Context(), c, req, proof)
+	uri, err := p.keep(r.Context(), c, req, func(tx *db.Tx) error {
+		if err := p.spendRequest(tx, c, object); err != nil {
+			return err
+		}
+		return p.spendProof(tx, proof)
+	})
 	if err != nil {
 		return p.refuse(w, r, err)
 	}

@@ -215,7 +215,7 @@ func modeModules() []module {
 				}
 			}
 			for name, want := range map[string]any{
-				"issuer": s.issuer, "request_parameter_supported": false, "request_uri_parameter_supported": false, "claims_parameter_supported": true, "authorization_response_iss_parameter_supported": true,
+				"issuer": s.issuer, "request_parameter_supported": true, "request_uri_parameter_supported": false, "claims_parameter_supported": true, "authorization_response_iss_parameter_supported": true,
 				"backchannel_logout_supported": true, "backchannel_logout_session_supported": true, "require_pushed_authorization_requests": false,
 			} {
 				if m[name] != want {
@@ -223,7 +223,7 @@ func modeModules() []module {
 				}
 			}
 			for name, want := range map[string]string{
-				"response_types_supported": "[code]", "response_modes_supported": "[query fragment form_post]", "subject_types_supported": "[pairwise]", "code_challenge_methods_supported": "[S256]",
+				"response_types_supported": "[code]", "response_modes_supported": "[query fragment form_post jwt query.jwt fragment.jwt form_post.jwt]", "subject_types_supported": "[pairwise]", "code_challenge_methods_supported": "[S256]",
 			} {
 				if fmt.Sprint(m[name]) != want {
 					s.t.Errorf("%s: %v", name, m[name])

@@ -41,6 +41,8 @@ type metadata struct {
 	Claims                     []string `json:"claims_supported"`
 	ClaimsParameter            bool     `json:"claims_parameter_supported"`
 	RequestParameter           bool     `json:"request_parameter_supported"`
+	RequestAlgs                []string `json:"request_object_signing_alg_values_supported"`
+	ResponseAlgs               []string `json:"authorization_signing_alg_values_supported"`
 	RequestURIParameter        bool     `json:"request_uri_parameter_supported"`
 	IssParameter               bool     `json:"authorization_response_iss_parameter_supported"`
 	Challenges                 []string `json:"code_challenge_methods_supported"`
@@ -60,7 +62,7 @@ func (p *Provider) metadata() metadata {
 		Issuer: iss, Authorization: iss + pathAuthorize, Token: iss + pathToken, UserInfo: iss + pathUserInfo, JWKS: iss + pathJWKS,
 		PAR: iss + pathPAR, Device: iss + pathDevice, Introspection: iss + pathIntrospect, Revocation: iss + pathRevoke, EndSession: iss + pathLogout,
 		Scopes:      []string{"openid", "profile", "email", "phone", "documento_identidad", "offline_access"},
-		DetailTypes: oauth.DetailTypes(), ResponseTypes: []string{"code"}, ResponseModes: []string{"query", "fragment", "form_post"},
+		DetailTypes: oauth.DetailTypes(), ResponseTypes: []string{"code"}, ResponseModes: []string{"query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"},
 		Grants:       []string{"authorization_code", "refresh_token", "client_credentials", oauth.GrantDevice, oauth.GrantExchange},
 		ACR:          []string{identity.N0.ACR(), identity.N1.ACR(), identity.N2.ACR(), identity.N3.ACR(), identity.ACRPhishingResistant},
 		SubjectTypes: []string{"pairwise"}, IDTokenAlgs: jwks.Algs(), UserInfoAlgs: jwks.Algs(),
@@ -72,7 +74,7 @@ func (p *Provider) metadata() metadata {
 		},
 		ClaimsParameter: true, IssParameter: true, Challenges: []string{"S256"},
 		Prompts: []string{"none", "login", "consent", "select_account"}, UILocales: []string{"es", "en"},
-		DPoPAlgs: client.ProofAlgs(), BackchannelLogout: true, BackchannelLogoutSession: true,
+		RequestParameter: true, RequestAlgs: client.RequestAlgs(), ResponseAlgs: jwks.Algs(), DPoPAlgs: client.ProofAlgs(), BackchannelLogout: true, BackchannelLogoutSession: true,
 	}
 }
 

@@ -241,7 +241,7 @@ func TestMetadataIsTrue(t *testing.T) {
 				w.t.Errorf("grant %s: served %v", g, served)
 			}
 		}
-		if m["request_parameter_supported"] != false || errorFor("request", "x") != "request_not_supported" || m["request_uri_parameter_supported"] != false || errorFor("request_uri", "https://x.example") != "request_uri_not_supported" {
+		if m["request_parameter_supported"] != true || errorFor("request", a.requestObject()) != "page 200 OK" || m["request_uri_parameter_supported"] != false || errorFor("request_uri", "https://x.example") != "request_uri_not_supported" {
 			w.t.Error("request objects: metadata and behaviour differ")
 		}
 		if m["claims_parameter_supported"] != true || errorFor("claims", "{") != "invalid_request" || m["authorization_response_iss_parameter_supported"] != true {

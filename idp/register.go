@@ -68,6 +68,8 @@ type Client struct {
 	Grants         []string // authorization_code and refresh_token by default
 	IDTokenAlg     string   // of ID, logout and JWT access tokens: ES256 by default, EdDSA, RS256 (legacy by default, never gov-fapi2)
 	UserInfoAlg    string   // signs the answers of userinfo; "" for JSON
+	ResponseAlg    string   // signs authorization responses in the jwt modes (JARM); IDTokenAlg by default
+	SignedRequests bool     // its authorization requests must be signed (RFC 9101); needs keys
 	BackchannelURI string
 	DPoP           bool     // access tokens are always bound to a key (RFC 9449); gov-fapi2 always
 	AccessTokens   string   // FormatOpaque by default, or FormatJWT: at+jwt (RFC 9068), which lives a minute at most
@@ -92,12 +94,12 @@ func (p *Provider) Register(ctx context.Context, actor string, in Client) (secre
 	entry, err := p.cfg.Audit.Prepare(ctx, audit.Entry{
 		Kind: "idp.client.registered", Actor: actor, Client: row.ID, Institution: string(row.Institution), Object: row.ID, Outcome: "registered",
 		Payload: map[string]any{"profile": row.Profile, "auth_method": row.AuthMethod, "redirect_uris": row.RedirectURIs, "scopes": row.Scopes, "waivers": row.Waivers,
-			"dpop": row.DPoP, "access_tokens": row.TokenFormat, "resources": row.Resources, "serves": row.Serves, "exchanges": row.Exchanges, "detail_types": row.DetailTypes},
+			"dpop": row.DPoP, "access_tokens": row.TokenFormat, "resources": row.Resources, "serves": row.Serves, "exchanges": row.Exchanges, "detail_types": row.DetailTypes, "signed_requests": row.SignedRequests},
 	})
 	if err != nil {
 		return "", err
 	}
-	for _, alg := range []string{row.IDTokenAlg, row.UserInfoAlg} {
+	for _, alg := range []string{row.IDTokenAlg, row.UserInfoAlg, row.ResponseAlg} {
 		if err := p.keys.Have(ctx, alg); err != nil {
 			return "", err
 		}
@@ -130,7 +132,7 @@ func (p *Provider) row(in Client) (*store.Client, error) {
 	c := &store.Client{
 		ID: in.ID, Institution: in.Institution, Sector: in.Sector, Profile: in.Profile, Name: in.Name, AuthMethod: in.AuthMethod, JWKS: in.JWKS,
 		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg, UserInfoAlg: in.UserInfoAlg,
-		BackchannelURI: in.BackchannelURI, DPoP: in.DPoP || in.Profile == oauth.ProfileFAPI2, Waivers: in.Waivers, CreatedAt: now,
+		ResponseAlg: in.ResponseAlg, SignedRequests: in.SignedRequests, BackchannelURI: in.BackchannelURI, DPoP: in.DPoP || in.Profile == oauth.ProfileFAPI2, Waivers: in.Waivers, CreatedAt: now,
 		TokenFormat: in.AccessTokens, Resources: in.Resources, Serves: in.Serves, Exchanges: in.Exchanges, DetailTypes: in.DetailTypes,
 	}
 	if c.Sector == "" {
@@ -172,7 +174,7 @@ func checkNames(c *store.Client, _ time.Time) error {
 		return bad("the sector is another institution's")
 	case len(c.Sector) > 200:
 		return bad("the sector is too long")
-	case !signs(c, c.IDTokenAlg) || c.UserInfoAlg != "" && !signs(c, c.UserInfoAlg):
+	case !signs(c, c.IDTokenAlg) || c.UserInfoAlg != "" && !signs(c, c.UserInfoAlg), c.ResponseAlg != "" && !signs(c, c.ResponseAlg):
 		return bad("what is signed is signed with ES256 or EdDSA, or with RS256 outside gov-fapi2")
 	}
 	for _, s := range c.Scopes {
@@ -212,6 +214,9 @@ func checkMethod(c *store.Client, _ time.Time) error {
 		}
 	} else if c.JWKS != "" {
 		return bad("keys were given to a client that does not use them")
+	}
+	if c.SignedRequests && c.JWKS == "" {
+		return bad("a client without keys cannot sign its requests")
 	}
 	return nil
 }

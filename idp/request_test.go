@@ -39,6 +39,7 @@ func TestAuthorizationRequestsRefused(t *testing.T) {
 		}
 		page("unknown client", a.authorize("client_id", "nobody"))
 		page("repeated parameter", a.authorize()+"&redirect_uri=https%3A%2F%2Fevil.example%2Fcb")
+		page("request object that is not signed", a.authorize("request", "eyJ"))
 		page("unknown pushed request", a.authorize("request_uri", "urn:ietf:params:oauth:request_uri:nope"))
 		for name, c := range map[string]struct {
 			pairs []string
@@ -56,7 +57,6 @@ func TestAuthorizationRequestsRefused(t *testing.T) {
 			"max_age":         {[]string{"max_age", "-5"}, "invalid_request"},
 			"max_age text":    {[]string{"max_age", "x"}, "invalid_request"},
 			"claims":          {[]string{"claims", "{"}, "invalid_request"},
-			"request object":  {[]string{"request", "eyJ"}, "request_not_supported"},
 			"foreign request": {[]string{"request_uri", "https://evil.example/r"}, "request_uri_not_supported"},
 			"no known scope":  {[]string{"scope", "nope"}, "invalid_scope"},
 			"hint":            {[]string{"id_token_hint", "a.b.c"}, "invalid_request"},

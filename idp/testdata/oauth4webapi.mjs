@@ -1,5 +1,5 @@
 // A FAPI 2.0 client made of oauth4webapi alone: PAR, private_key_jwt, DPoP with
-// the server's nonces, JWT access token, userinfo, refresh, introspection,
+// the server's nonces, signed requests and responses if asked (JAR, JARM), JWT access token, userinfo, refresh, introspection,
 // revocation. It speaks to the test line by line: it prints {"visit": address}
 // and reads the address that the browser came back to.
 import { createInterface } from "node:readline"
@@ -15,7 +15,7 @@ const issuer = new URL(conf.issuer)
 const as = await o.processDiscoveryResponse(issuer, await o.discoveryRequest(issuer, insecure))
 const key = await crypto.subtle.importKey("jwk", conf.key, { name: "ECDSA", namedCurve: "P-256" }, false, ["sign"])
 const auth = o.PrivateKeyJwt({ key, kid: conf.key.kid })
-const client = { client_id: conf.client_id, id_token_signed_response_alg: conf.alg }
+const client = { client_id: conf.client_id, id_token_signed_response_alg: conf.alg, authorization_signed_response_alg: conf.alg }
 const DPoP = o.DPoP(client, await o.generateKeyPair(conf.dpop_alg))
 
 // again repeats a call once if the server asks for a nonce.
@@ -31,10 +31,14 @@ async function again(call) {
 const verifier = o.generateRandomCodeVerifier()
 const state = o.generateRandomState()
 const nonce = o.generateRandomNonce()
-const params = new URLSearchParams({
+let params = new URLSearchParams({
   client_id: client.client_id, redirect_uri: conf.redirect_uri, response_type: "code", scope: "openid profile offline_access", state, nonce,
   code_challenge: await o.calculatePKCECodeChallenge(verifier), code_challenge_method: "S256",
 })
+if (conf.signed) {
+  params.set("response_mode", "jwt")
+  params = new URLSearchParams({ client_id: client.client_id, request: await o.issueRequestObject(as, client, params, { key, kid: conf.key.kid }) })
+}
 const pushed = await again(async () =>
   o.processPushedAuthorizationResponse(as, client, await o.pushedAuthorizationRequest(as, client, auth, params, { DPoP, ...insecure })))
 const visit = new URL(as.authorization_endpoint)
@@ -42,7 +46,8 @@ visit.searchParams.set("client_id", client.client_id)
 visit.searchParams.set("request_uri", pushed.request_uri)
 say({ visit: visit.href })
 
-const back = o.validateAuthResponse(as, client, new URL((await lines.next()).value), state)
+const address = new URL((await lines.next()).value)
+const back = conf.signed ? await o.validateJwtAuthResponse(as, client, address, state, insecure) : o.validateAuthResponse(as, client, address, state)
 const tokens = await again(async () =>
   o.processAuthorizationCodeResponse(as, client,
     await o.authorizationCodeGrantRequest(as, client, auth, back, conf.redirect_uri, verifier, { DPoP, ...insecure }),

@@ -2,7 +2,6 @@ package client
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -15,19 +14,32 @@ import (
 // maxDepth bounds the nesting of an assertion's JSON.
 const maxDepth = 8
 
-// parseAssertion reads a compact JWS without looking at its signature. It takes
-// exactly one reading of it: strict base64url, JSON objects without repeated
-// names, no critical parameters, no typ of another kind of token (RFC 8725
-// §3.11), and one of three algorithms.
+// parseAssertion reads a client assertion without looking at its signature.
 func parseAssertion(token string) (*jose.JSONWebSignature, *assertionClaims, error) {
+	jws, raw, err := parseJWS(token, maxAssertion, "", "jwt", "client-authentication+jwt")
+	if err != nil {
+		return nil, nil, err
+	}
+	var claims assertionClaims
+	if strictObject(raw, &claims) != nil {
+		return nil, nil, refuse("assertion's claims")
+	}
+	return jws, &claims, nil
+}
+
+// parseJWS reads a compact JWS without looking at its signature. It takes
+// exactly one reading of it: strict base64url, JSON objects without repeated
+// names, no critical parameters, one of the types given in lower case and no
+// other kind of token (RFC 8725 §3.11), and one of three algorithms.
+func parseJWS(token string, limit int, types ...string) (*jose.JSONWebSignature, []byte, error) {
 	parts := strings.Split(token, ".")
-	if len(token) > maxAssertion || len(parts) != 3 {
+	if len(token) > limit || len(parts) != 3 {
 		return nil, nil, refuse("assertion is no compact JWS")
 	}
 	var raw [3][]byte
 	for i, p := range parts {
-		b, err := base64.RawURLEncoding.Strict().DecodeString(p)
-		if err != nil || len(b) == 0 || strings.ContainsAny(p, "\r\n") {
+		b, err := strict64(p)
+		if err != nil || len(b) == 0 {
 			return nil, nil, refuse("assertion is not base64url")
 		}
 		raw[i] = b
@@ -40,18 +52,14 @@ func parseAssertion(token string) (*jose.JSONWebSignature, *assertionClaims, err
 	if strictObject(raw[0], &head) != nil || head.Crit != nil || head.B64 != nil {
 		return nil, nil, refuse("assertion's header")
 	}
-	if !slices.Contains([]string{"", "jwt", "client-authentication+jwt"}, strings.ToLower(head.Typ)) {
+	if !slices.Contains(types, strings.ToLower(head.Typ)) {
 		return nil, nil, refuse("assertion has the typ of another kind of token")
-	}
-	var claims assertionClaims
-	if strictObject(raw[1], &claims) != nil {
-		return nil, nil, refuse("assertion's claims")
 	}
 	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.PS256, jose.EdDSA})
 	if err != nil || len(jws.Signatures) != 1 {
 		return nil, nil, refuse("assertion is no JWS of ES256, PS256 or EdDSA")
 	}
-	return jws, &claims, nil
+	return jws, raw[1], nil
 }
 
 // strictObject decodes one JSON object in which no name stands twice, whatever

@@ -45,6 +45,13 @@ func (f *Flow) respond(w http.ResponseWriter, r *http.Request, req *oauth.Reques
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	params = response(f.cfg.Issuer, req, params)
+	if req.ResponseAlg != "" {
+		token, err := f.cfg.Engine.SignResponse(r.Context(), req, params)
+		if err != nil {
+			return err
+		}
+		params = url.Values{"response": {token}}
+	}
 	if req.ResponseMode == oauth.ModeFormPost {
 		return f.cfg.Pages.FormPost(w, r, req.RedirectURI, params)
 	}

@@ -32,6 +32,7 @@ const (
 	UnmetRequirements       = "unmet_authentication_requirements"
 	InvalidDPoPProof        = "invalid_dpop_proof"
 	UseDPoPNonce            = "use_dpop_nonce"
+	InvalidRequestObject    = "invalid_request_object"
 	InvalidTarget           = "invalid_target"
 )
 

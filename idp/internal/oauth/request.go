@@ -26,6 +26,7 @@ const (
 	ModeQuery    = "query"
 	ModeFragment = "fragment"
 	ModeFormPost = "form_post"
+	modeJWT      = ".jwt" // after any of them: the answer is one JWT (JARM)
 )
 
 // WaivePKCE names the waiver of legacy clients that send no code challenge.
@@ -35,10 +36,12 @@ const WaivePKCE = "pkce"
 // once, bounded and checked against the client. It is what is stored, what the
 // login flow reads and what the grant keeps.
 type Request struct {
-	Client       string          `json:"client"`
-	RedirectURI  string          `json:"redirect_uri,omitempty"`
-	Local        string          `json:"local,omitempty"` // own page to return to; instead of RedirectURI for Suti's own pages
-	ResponseMode string          `json:"response_mode,omitempty"`
+	Client       string `json:"client"`
+	RedirectURI  string `json:"redirect_uri,omitempty"`
+	Local        string `json:"local,omitempty"` // own page to return to; instead of RedirectURI for Suti's own pages
+	ResponseMode string `json:"response_mode,omitempty"`
+	// ResponseAlg signs the answer, which is one JWT then (JARM); "" for plain parameters.
+	ResponseAlg  string          `json:"response_alg,omitempty"`
 	State        *string         `json:"state,omitempty"` // nil when none was sent
 	Scopes       []string        `json:"scopes,omitempty"`
 	Nonce        string          `json:"nonce,omitempty"`
@@ -94,18 +97,25 @@ func ParseRequest(q url.Values, c *store.Client, now time.Time) (*Request, error
 	}
 	r := &Request{Client: c.ID, RedirectURI: redirect, ResponseMode: ModeQuery, At: now.UTC()}
 	fail := func(e *Error) (*Request, error) { return nil, &FrontError{Cause: e, Redirect: true, Request: r} }
-	if vs, sent := q["state"]; sent {
-		if len(vs[0]) > maxState {
-			return fail(Refuse(InvalidRequest, "state is longer than %d bytes", maxState))
-		}
+	if vs, sent := q["state"]; sent && len(vs[0]) <= maxState {
 		r.State = &vs[0]
 	}
-	switch mode := q.Get("response_mode"); mode {
+	switch mode := q.Get("response_mode"); mode { // before any other fault, which is answered in it
 	case "", ModeQuery:
 	case ModeFragment, ModeFormPost:
 		r.ResponseMode = mode
+	case "jwt", ModeQuery + modeJWT, ModeFragment + modeJWT, ModeFormPost + modeJWT:
+		if mode != "jwt" { // which is query.jwt for a code (JARM §2.3.4)
+			r.ResponseMode = strings.TrimSuffix(mode, modeJWT)
+		}
+		if r.ResponseAlg = c.ResponseAlg; r.ResponseAlg == "" {
+			r.ResponseAlg = c.IDTokenAlg
+		}
 	default:
 		return fail(Refuse(InvalidRequest, "response_mode is not supported"))
+	}
+	if q.Has("state") && r.State == nil {
+		return fail(Refuse(InvalidRequest, "state is longer than %d bytes", maxState))
 	}
 	for _, check := range []func(url.Values, *store.Client, *Request, time.Time) *Error{checkKind, checkScope, checkPKCE, checkKey, checkResource, checkAuthentication, checkClaims, checkDetails, checkHints} {
 		if e := check(q, c, r, now); e != nil {

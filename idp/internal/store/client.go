@@ -25,6 +25,8 @@ type Client struct {
 	Grants         []string // grant types
 	IDTokenAlg     string   // ES256, EdDSA or RS256
 	UserInfoAlg    string   // algorithm of signed answers of userinfo, "" for JSON
+	ResponseAlg    string   // algorithm of signed authorization responses, "" for IDTokenAlg
+	SignedRequests bool     // its authorization requests must be signed
 	BackchannelURI string
 	DPoP           bool                 // access tokens are always bound to a key
 	TokenFormat    string               // opaque or jwt
@@ -49,15 +51,15 @@ func (c *Client) Waived(rule string, t time.Time) bool {
 
 const clientColumns = `id, institution, sector, profile, name, auth_method, jwks, redirect_uris, post_logout_uris,
 	scopes, grants, id_token_alg, backchannel_uri, waivers, created_at, disabled_at, version, dpop,
-	token_format, resources, serves, signing_alg, userinfo_alg, exchanges, detail_types`
+	token_format, resources, serves, signing_alg, userinfo_alg, exchanges, detail_types, signed_requests, response_alg`
 
 // InsertClient adds a client. A taken id is a unique violation of idp_client.
 func InsertClient(tx *db.Tx, c *Client) error {
 	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19, $20, $21, $22, $23, $24)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)`,
 		c.ID, string(c.Institution), c.Sector, c.Profile, c.Name, c.AuthMethod, c.JWKS, encode(c.RedirectURIs), encode(c.PostLogoutURIs),
 		strings.Join(c.Scopes, " "), strings.Join(c.Grants, " "), oldAlg(c.IDTokenAlg), c.BackchannelURI, encode(c.Waivers), db.Micros(c.CreatedAt), micros(c.DisabledAt), flag(c.DPoP),
-		c.TokenFormat, encode(list(c.Resources)), encode(list(c.Serves)), c.IDTokenAlg, c.UserInfoAlg, encode(list(c.Exchanges)), encode(list(c.DetailTypes)))
+		c.TokenFormat, encode(list(c.Resources)), encode(list(c.Serves)), c.IDTokenAlg, c.UserInfoAlg, encode(list(c.Exchanges)), encode(list(c.DetailTypes)), flag(c.SignedRequests), c.ResponseAlg)
 	return err
 }
 
@@ -126,11 +128,11 @@ func Clients(q db.Querier) ([]*Client, error) {
 func scanClient(scan func(...any) error) (*Client, error) {
 	var c Client
 	var institution, redirect, postLogout, scopes, grants, waivers, resources, serves, alg, exchanges, details string
-	var created, dpop int64
+	var created, dpop, signed int64
 	var disabled sql.NullInt64
 	err := scan(&c.ID, &institution, &c.Sector, &c.Profile, &c.Name, &c.AuthMethod, &c.JWKS, &redirect, &postLogout,
 		&scopes, &grants, &c.IDTokenAlg, &c.BackchannelURI, &waivers, &created, &disabled, &c.Version, &dpop,
-		&c.TokenFormat, &resources, &serves, &alg, &c.UserInfoAlg, &exchanges, &details)
+		&c.TokenFormat, &resources, &serves, &alg, &c.UserInfoAlg, &exchanges, &details, &signed, &c.ResponseAlg)
 	if err != nil {
 		return nil, notFound(err)
 	}
@@ -138,7 +140,7 @@ func scanClient(scan func(...any) error) (*Client, error) {
 	if alg != "" {
 		c.IDTokenAlg = alg
 	}
-	c.CreatedAt, c.DisabledAt, c.DPoP = db.Time(created), timeOf(disabled), dpop == 1
+	c.CreatedAt, c.DisabledAt, c.DPoP, c.SignedRequests = db.Time(created), timeOf(disabled), dpop == 1, signed == 1
 	if err := errors.Join(decode(redirect, &c.RedirectURIs), decode(postLogout, &c.PostLogoutURIs), decode(waivers, &c.Waivers), decode(resources, &c.Resources), decode(serves, &c.Serves), decode(exchanges, &c.Exchanges), decode(details, &c.DetailTypes)); err != nil {
 		return nil, err
 	}
@@ -239,6 +241,6 @@ func PersonBySubject(q db.Querier, sector, sub string) (identity.PersonID, error
 // InsertLocal adds the client that stands for the provider's own pages, unless it is there.
 func InsertLocal(tx *db.Tx, id string, now time.Time) error {
 	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
-		VALUES ($1, '', '', 'gov-web', 'Suti', 'none', '', '[]', '[]', '', '', 'ES256', '', '{}', $2, NULL, 1, 0, 'opaque', '[]', '[]', '', '', '[]', '[]') ON CONFLICT (id) DO NOTHING`, id, db.Micros(now))
+		VALUES ($1, '', '', 'gov-web', 'Suti', 'none', '', '[]', '[]', '', '', 'ES256', '', '{}', $2, NULL, 1, 0, 'opaque', '[]', '[]', '', '', '[]', '[]', 0, '') ON CONFLICT (id) DO NOTHING`, id, db.Micros(now))
 	return err
 }
