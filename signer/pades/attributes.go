@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"oruro.gob.bo/suti/internal/cms"
+	"oruro.gob.bo/suti/signer/internal/judge"
 )
 
 // AttributeOptions says what is signed besides the digest and the certificate.
@@ -101,7 +102,7 @@ func (s *Session) checkSigner(chain []*x509.Certificate) error {
 		return fmt.Errorf("%w: none given", ErrCertificate)
 	}
 	c := chain[0]
-	if why := unfitForSigning(c); why != "" {
+	if why := judge.Unfit(c); why != "" {
 		return fmt.Errorf("%w: %s", ErrCertificate, why)
 	}
 	if s.signingTime.Before(c.NotBefore) || s.signingTime.After(c.NotAfter) {

@@ -23,8 +23,8 @@ func (v *verifier) compare(ctx context.Context) error {
 	}
 	first := len(revs)
 	for _, c := range v.sigs {
-		if c.revision >= 0 {
-			first = min(first, c.revision)
+		if c.Revision >= 0 {
+			first = min(first, c.Revision)
 		}
 	}
 	v.worst = make([]ChangeClass, len(revs))
@@ -81,7 +81,7 @@ func (v *verifier) record(s *step) {
 			v.changes = append(v.changes, c)
 		case len(v.changes) == maxChanges:
 			v.changes = append(v.changes, Change{Revision: c.Revision, Class: c.Class, Kind: "structure", Detail: "more changes follow"})
-			v.report.Warnings = append(v.report.Warnings, Warning{WarnTruncated, "not all changes are listed"})
+			v.Warn(WarnTruncated, "not all changes are listed")
 		}
 	}
 	v.worst[s.rev] = class

@@ -214,20 +214,20 @@ func (s *step) signing(f *cos.Field, visible, isNew bool) error {
 	}
 	var c *candidate
 	for _, x := range s.v.sigs {
-		if x.field.Object.Ref == f.Object.Ref && x.dict.Ref == r && x.revision == s.rev {
+		if x.field.Object.Ref == f.Object.Ref && x.dict.Ref == r && x.Revision == s.rev {
 			c = x
 		}
 	}
 	switch {
-	case c == nil, c.rep.Indication == TotalFailed && !(c.intact && c.rep.SubIndication == SubRevoked):
+	case c == nil, c.Indication == TotalFailed && !(c.Intact && c.SubIndication == SubRevoked):
 		s.note(Forbidden, "signature", f.Name, num, "the later signature is not valid")
-	case !c.intact:
+	case !c.Intact:
 		s.note(Unproven, "signature", f.Name, num, "the later signature cannot be judged")
 	case c.token != nil && !visible:
 		s.note(Extension, "document-timestamp", f.Name, num, "document time-stamp")
 	case isNew && visible && s.perm == FormsAndSigning:
 		s.note(Forbidden, "signature", f.Name, num, "the certification allows no new visible field")
-	case visible && c.rep.Indication != TotalPassed:
+	case visible && c.Indication != TotalPassed:
 		// Its seal may hide what was signed before.
 		s.allow(Unproven, "signature", f.Name, num, "visible signature of somebody who is not proven")
 	case visible:

@@ -108,7 +108,7 @@ func Extend(ctx context.Context, base io.ReaderAt, size int64, o ExtendOptions) 
 	if err != nil {
 		return nil, refusal(err)
 	}
-	e := &extender{o: o, base: base, baseSize: size, state: v.state, taken: taken, have: v.embedded, intermediates: v.o.Intermediates}
+	e := &extender{o: o, base: base, baseSize: size, state: v.state, taken: taken, have: v.Store, intermediates: v.o.Intermediates}
 	out := &Extended{Requested: o.Level, Achieved: o.Level, baseSize: size}
 	v.state.Sum(out.baseSHA256[:0])
 	wants, unstamped, err := v.wants(o.Level)
@@ -152,7 +152,7 @@ func (v *verifier) missingIssuers(ctx context.Context, o *ExtendOptions) ([]*x50
 	}
 	var found []*x509.Certificate
 	for _, c := range v.sigs {
-		if c.rep.SubIndication != SubNoChain || c.sd == nil {
+		if c.SubIndication != SubNoChain || c.sd == nil {
 			continue
 		}
 		cert, err := c.sd.SignerCertificate()
@@ -163,7 +163,7 @@ func (v *verifier) missingIssuers(ctx context.Context, o *ExtendOptions) ([]*x50
 		if c.token != nil {
 			roots = o.TimestampRoots
 		}
-		chains, err := o.Evidence.Path(ctx, cert, append(c.sd.Certificates(), v.embedded.certs...), roots, v.known(c.revision))
+		chains, err := o.Evidence.Path(ctx, cert, append(c.sd.Certificates(), v.Store.Certificates()...), roots, v.Known(c.Revision))
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -195,29 +195,23 @@ func (v *verifier) wants(level Level) (list []want, unstamped bool, err error) {
 		if err := c.extendable(level); err != nil {
 			return nil, false, err
 		}
-		if c.rep.ProvenTime.IsZero() {
+		if c.ProvenTime.IsZero() {
 			unstamped = true
 		}
-		if level < LevelBLT || c.rep.Level >= LevelBLT {
+		if level < LevelBLT || Level(c.Level) >= LevelBLT {
 			continue
 		}
-		list = append(list, want{c.chain, c.rep.ProvenTime})
-		if c.by.chain != nil && !(c.by.sound.proven && v.holdsPath(c.by.chain)) {
-			list = append(list, want{c.by.chain, c.by.time})
+		list = append(list, want{c.Chain, c.ProvenTime})
+		if c.By.Chain != nil && !(c.By.Sound.Proven && v.HoldsPath(c.By.Chain)) {
+			list = append(list, want{c.By.Chain, c.By.Time})
 		}
 	}
 	if signatures == 0 {
 		return nil, false, refuse(CodeNotSigned, "the file has no signature")
 	}
 	if level >= LevelBLTA {
-		newest := -1
-		for i, p := range v.proofs {
-			if newest < 0 || p.revision > v.proofs[newest].revision {
-				newest = i
-			}
-		}
-		if newest >= 0 {
-			list = append(list, want{v.proofs[newest].chain, v.proofs[newest].time})
+		if newest, ok := v.Newest(); ok {
+			list = append(list, want{newest.Chain, newest.Time})
 		}
 	}
 	return list, unstamped, nil
@@ -227,14 +221,14 @@ func (v *verifier) wants(level Level) (list []want, unstamped bool, err error) {
 func (c *candidate) extendable(level Level) error {
 	switch {
 	case c.rep.Verdict == Invalid, c.rep.Verdict == ModifiedForbidden:
-		return refuse(CodeBroken, "signature in revision %d: %s %s %s", c.rep.Revision, c.rep.Verdict, c.rep.SubIndication, c.rep.Detail)
-	case level < LevelBLT || c.rep.Indication == TotalPassed:
+		return refuse(CodeBroken, "signature in revision %d: %s %s %s", c.rep.Revision, c.rep.Verdict, c.SubIndication, c.Detail)
+	case level < LevelBLT || c.Indication == TotalPassed:
 		return nil
-	case c.rep.SubIndication == SubNoChain:
+	case c.SubIndication == SubNoChain:
 		cert, _ := c.sd.SignerCertificate()
-		return &EvidenceError{Reason: NoPath, Certificate: cert, Detail: c.rep.Detail}
+		return &EvidenceError{Reason: NoPath, Certificate: cert, Detail: c.Detail}
 	default:
-		return refuse(CodeUnproven, "signature in revision %d: %s %s", c.rep.Revision, c.rep.SubIndication, c.rep.Detail)
+		return refuse(CodeUnproven, "signature in revision %d: %s %s", c.rep.Revision, c.SubIndication, c.Detail)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"oruro.gob.bo/suti/internal/tsp"
 	"oruro.gob.bo/suti/signer/internal/cos"
 	"oruro.gob.bo/suti/signer/internal/incr"
+	"oruro.gob.bo/suti/signer/internal/judge"
 )
 
 // extender adds revisions with evidence and document time-stamps.
@@ -24,7 +25,7 @@ type extender struct {
 	tail          []byte
 	state         hash.Hash // SHA-256 of base and tail so far
 	taken         map[uint32]bool
-	have          embedded // what the signatures of the base hold
+	have          judge.Store // what the signatures of the base hold
 	intermediates []*x509.Certificate
 	stamped       time.Time
 }
@@ -166,25 +167,23 @@ func (e *extender) store(ctx context.Context, wants []want) error {
 	}
 	var certs, ocsps, crls [][]byte
 	for _, c := range slices.Concat(append(slices.Clone(chains), ev.Certificates)...) {
-		if !v.embedded.hasCert(c) {
-			v.embedded.addCert(c)
+		if !v.Store.HasCertificate(c) {
+			v.Store.AddCertificate(c)
 			certs = append(certs, c.Raw)
 		}
 	}
-	add := func(list *[][]byte, ders [][]byte, crl bool) {
+	add := func(list *[][]byte, ders [][]byte, put func([]byte, int)) {
 		for _, der := range ders {
-			if !v.embedded.has(der) {
-				v.embedded.add(der, crl, maxStoreItems)
+			if !v.Store.HasItem(der) {
+				put(der, maxStoreItems)
 				*list = append(*list, der)
 			}
 		}
 	}
-	add(&ocsps, ev.OCSPs, false)
-	add(&crls, ev.CRLs, true)
-	for _, it := range e.have.items {
-		v.embedded.add(it.der, it.crl, it.revision)
-	}
-	if err := v.embedded.room(certs, ocsps, crls); err != nil {
+	add(&ocsps, ev.OCSPs, v.Store.AddOCSP)
+	add(&crls, ev.CRLs, v.Store.AddCRL)
+	v.Store.AddItems(&e.have)
+	if err := v.stored.room(certs, ocsps, crls); err != nil {
 		return err
 	}
 	if err := e.enough(ctx, v, wants); err != nil {
@@ -206,10 +205,10 @@ func (e *extender) store(ctx context.Context, wants []want) error {
 }
 
 // room refuses to add to a store what a verifier of ours would no longer look at.
-func (e *embedded) room(certs, ocsps, crls [][]byte) error {
-	size := e.storedBytes
+func (s *stored) room(certs, ocsps, crls [][]byte) error {
+	size := s.bytes
 	for key, ders := range map[string][][]byte{"Certs": certs, "OCSPs": ocsps, "CRLs": crls} {
-		if len(ders) > 0 && e.stored[key]+len(ders) > maxStoreItems {
+		if len(ders) > 0 && s.items[key]+len(ders) > maxStoreItems {
 			return refuse(CodeLimit, "the document security store has more than %d %s", maxStoreItems, key)
 		}
 		for _, d := range ders {
@@ -225,15 +224,15 @@ func (e *embedded) room(certs, ocsps, crls [][]byte) error {
 // enough judges evidence as a verifier will.
 func (e *extender) enough(ctx context.Context, v *verifier, wants []want) error {
 	for _, w := range wants {
-		s, err := v.sound(ctx, w.chain, w.at, w.at, v.o.At)
+		s, err := v.Sound(ctx, w.chain, w.at, w.at, v.At)
 		switch {
 		case err != nil:
 			return err
-		case s.revoked >= 0:
-			return &EvidenceError{Reason: RevokedFirst, Certificate: w.chain[s.revoked], Detail: fmt.Sprintf("revoked at %v, and what it signed is proven at %v", s.revokedAt, w.at)}
-		case !s.proven:
-			return &EvidenceError{Reason: NotProven, Certificate: w.chain[s.lacking[0]], Detail: fmt.Sprintf("the evidence does not show it good at %v", w.at)}
-		case s.stale && e.o.RequireFresh:
+		case s.Revoked >= 0:
+			return &EvidenceError{Reason: RevokedFirst, Certificate: w.chain[s.Revoked], Detail: fmt.Sprintf("revoked at %v, and what it signed is proven at %v", s.RevokedAt, w.at)}
+		case !s.Proven:
+			return &EvidenceError{Reason: NotProven, Certificate: w.chain[s.Lacking[0]], Detail: fmt.Sprintf("the evidence does not show it good at %v", w.at)}
+		case s.Stale && e.o.RequireFresh:
 			return &EvidenceError{Reason: NotFresh, Certificate: w.chain[0], Detail: fmt.Sprintf("evidence about its path tells of a moment before %v", w.at)}
 		}
 	}

@@ -2,7 +2,6 @@ package pades
 
 import (
 	"bytes"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"time"
@@ -10,21 +9,20 @@ import (
 	"oruro.gob.bo/suti/internal/cms"
 	"oruro.gob.bo/suti/internal/tsp"
 	"oruro.gob.bo/suti/signer/internal/cos"
+	"oruro.gob.bo/suti/signer/internal/judge"
 )
 
 // candidate is a signature that is being verified.
 type candidate struct {
 	existing
-	rep      SignatureReport
-	revision int      // from 0; -1 until the byte range is accepted
-	hole     [2]int64 // of the signature: from "<" to after ">"
-	length   int64    // of the version signed
-	sd       *cms.SignedData
-	token    *tsp.Token // of a document time-stamp
-	sum      []byte     // digest of the byte range
-	intact   bool       // the signature value verifies over the byte range
-	chain    []*x509.Certificate
-	by       proof // what proves when the signature existed
+	// Case is what is found of it; its Revision is -1 until the byte range is accepted.
+	judge.Case
+	rep    SignatureReport // of the dictionary; the rest comes from Case in the end
+	hole   [2]int64        // of the signature: from "<" to after ">"
+	length int64           // of the version signed
+	sd     *cms.SignedData
+	token  *tsp.Token // of a document time-stamp
+	sum    []byte     // digest of the byte range
 }
 
 // Sub-filters (ISO 32000-2 §12.8.3).
@@ -34,44 +32,30 @@ const (
 	filterStamp  = "ETSI.RFC3161"
 )
 
-// fail records the first reason why a signature is not passed.
-func (c *candidate) fail(indication, sub, format string, args ...any) {
-	if c.rep.Indication != "" {
-		return
-	}
-	c.rep.Indication, c.rep.SubIndication, c.rep.Detail = indication, sub, fmt.Sprintf(format, args...)
-}
-
-func (c *candidate) failed() bool { return c.rep.Indication != "" }
-
-func (c *candidate) warn(code, format string, args ...any) {
-	c.rep.Warnings = append(c.rep.Warnings, Warning{Code: code, Detail: fmt.Sprintf(format, args...)})
-}
-
 // locate reads the signature dictionary and checks the byte range: it must be
 // all of one revision but exactly the /Contents of this dictionary.
 func (c *candidate) locate(f *cos.File, shared map[cos.Ref]int) error {
 	d := c.dict.Value
-	c.revision = -1
+	c.Revision = -1
 	c.describe(f)
 	if c.dict.Ref.Num == 0 || c.dict.Offset < 0 {
-		c.fail(TotalFailed, SubFormat, "signature dictionary is not an object of its own")
+		c.Fail(TotalFailed, SubFormat, "signature dictionary is not an object of its own")
 		return nil
 	}
 	if own, _ := c.field.Object.Value.Get("V").Ref(); own != c.dict.Ref || shared[c.dict.Ref] > 1 {
-		c.fail(TotalFailed, SubFormat, "signature dictionary is not the value of exactly one field")
+		c.Fail(TotalFailed, SubFormat, "signature dictionary is not the value of exactly one field")
 		return nil
 	}
 	if _, dup := d.Duplicate(); dup {
-		c.fail(TotalFailed, SubFormat, "signature dictionary writes a key twice")
+		c.Fail(TotalFailed, SubFormat, "signature dictionary writes a key twice")
 		return nil
 	}
 	if d.Get("Filter").Name() == "" && c.rep.SubFilter != filterStamp {
-		c.fail(TotalFailed, SubFormat, "no /Filter")
+		c.Fail(TotalFailed, SubFormat, "no /Filter")
 		return nil
 	}
 	if t := d.Get("Type"); !t.IsNull() && t.Name() != "Sig" && t.Name() != "DocTimeStamp" {
-		c.fail(TotalFailed, SubFormat, "signature dictionary of another /Type")
+		c.Fail(TotalFailed, SubFormat, "signature dictionary of another /Type")
 		return nil
 	}
 	if !c.readByteRange(f) {
@@ -100,13 +84,13 @@ func (c *candidate) describe(f *cos.File) {
 		}
 	}
 	if s, ok := d.Get("M").Text(); ok {
-		c.rep.ClaimedTime, _ = parseDate(s)
+		c.ClaimedTime, _ = parseDate(s)
 	}
 }
 
 func (c *candidate) readByteRange(f *cos.File) bool {
 	bad := func(why string) bool {
-		c.fail(TotalFailed, SubFormat, "byte range: %s", why)
+		c.Fail(TotalFailed, SubFormat, "byte range: %s", why)
 		return false
 	}
 	d := c.dict.Value
@@ -148,7 +132,7 @@ func (c *candidate) readByteRange(f *cos.File) bool {
 		if c.dict.Header < rev.Start || c.dict.End > c.length {
 			return bad("ends a revision that the signature is not part of")
 		}
-		c.revision = i
+		c.Revision = i
 		c.rep.Revision, c.rep.SignedBytes, c.rep.CoversFile = i+1, c.length, i == len(revs)-1
 		return true
 	}
@@ -160,27 +144,27 @@ func (c *candidate) readContents() error {
 	raw, _ := c.dict.Value.Get("Contents").Text()
 	der, err := cms.TrimZeroPadding([]byte(raw))
 	if err != nil {
-		c.fail(TotalFailed, SubFormat, "/Contents: %v", err)
+		c.Fail(TotalFailed, SubFormat, "/Contents: %v", err)
 		return nil
 	}
 	switch c.rep.SubFilter {
 	case filterStamp:
 		if c.token, err = tsp.ParseToken(der); err != nil {
-			c.failCMS(err)
+			c.FailCMS(err)
 			return nil
 		}
 		c.sd = c.token.SignedData
 	case filterCAdES, filterLegacy:
 		if c.sd, err = cms.ParseBER(der); err != nil {
-			c.failCMS(err)
+			c.FailCMS(err)
 			return nil
 		}
 	default:
-		c.fail(IndIndeterm, SubPolicyNotUsable, "kind of signature that is not supported")
+		c.Fail(IndIndeterm, SubPolicyNotUsable, "kind of signature that is not supported")
 		return nil
 	}
 	if c.sd.WasBER {
-		c.warn(WarnBER, "the signature is not in DER")
+		c.Warn(WarnBER, "the signature is not in DER")
 	}
 	c.rep.Algorithm = c.sd.Signer.SignatureAlgorithm.String()
 	return nil
@@ -189,10 +173,10 @@ func (c *candidate) readContents() error {
 // inRevision checks that the field was there, with this value, in the version
 // signed.
 func (c *candidate) inRevision(f *cos.File) error {
-	if c.revision < 0 || c.rep.CoversFile {
+	if c.Revision < 0 || c.rep.CoversFile {
 		return nil
 	}
-	a, err := f.AtRevision(c.revision)
+	a, err := f.AtRevision(c.Revision)
 	if err != nil {
 		return err
 	}
@@ -206,7 +190,7 @@ func (c *candidate) inRevision(f *cos.File) error {
 		return err
 	}
 	if !found {
-		c.fail(TotalFailed, SubFormat, "the version signed does not have this signature in its form")
+		c.Fail(TotalFailed, SubFormat, "the version signed does not have this signature in its form")
 	}
 	return nil
 }

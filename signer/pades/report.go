@@ -1,10 +1,9 @@
 package pades
 
 import (
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
 	"time"
+
+	"oruro.gob.bo/suti/signer/internal/judge"
 )
 
 // Verdict is the answer about one signature. The values are stable.
@@ -48,30 +47,30 @@ func worse(a, b Verdict) Verdict {
 
 // Indications of ETSI EN 319 102-1 §5.1.3.
 const (
-	TotalPassed = "TOTAL-PASSED"
-	TotalFailed = "TOTAL-FAILED"
-	IndIndeterm = "INDETERMINATE"
+	TotalPassed = judge.TotalPassed
+	TotalFailed = judge.TotalFailed
+	IndIndeterm = judge.IndIndeterm
 )
 
 // Sub-indications of ETSI EN 319 102-1 §5.1.3 that are used here.
 const (
-	SubFormat          = "FORMAT_FAILURE"
-	SubHash            = "HASH_FAILURE"
-	SubCrypto          = "SIG_CRYPTO_FAILURE"
-	SubRevoked         = "REVOKED"
-	SubNotYetValid     = "NOT_YET_VALID"
-	SubConstraints     = "SIG_CONSTRAINTS_FAILURE"
-	SubChainConstr     = "CHAIN_CONSTRAINTS_FAILURE"
-	SubChainGeneral    = "CERTIFICATE_CHAIN_GENERAL_FAILURE"
-	SubCryptoConstr    = "CRYPTO_CONSTRAINTS_FAILURE"
-	SubNoSigner        = "NO_SIGNING_CERTIFICATE_FOUND"
-	SubNoChain         = "NO_CERTIFICATE_CHAIN_FOUND"
-	SubRevokedNoPOE    = "REVOKED_NO_POE"
-	SubRevokedCANoPOE  = "REVOKED_CA_NO_POE"
-	SubOutOfBounds     = "OUT_OF_BOUNDS_NO_POE"
-	SubTryLater        = "TRY_LATER"
-	SubSignedDataLost  = "SIGNED_DATA_NOT_FOUND"
-	SubPolicyNotUsable = "POLICY_PROCESSING_ERROR"
+	SubFormat          = judge.SubFormat
+	SubHash            = judge.SubHash
+	SubCrypto          = judge.SubCrypto
+	SubRevoked         = judge.SubRevoked
+	SubNotYetValid     = judge.SubNotYetValid
+	SubConstraints     = judge.SubConstraints
+	SubChainConstr     = judge.SubChainConstr
+	SubChainGeneral    = judge.SubChainGeneral
+	SubCryptoConstr    = judge.SubCryptoConstr
+	SubNoSigner        = judge.SubNoSigner
+	SubNoChain         = judge.SubNoChain
+	SubRevokedNoPOE    = judge.SubRevokedNoPOE
+	SubRevokedCANoPOE  = judge.SubRevokedCANoPOE
+	SubOutOfBounds     = judge.SubOutOfBounds
+	SubTryLater        = judge.SubTryLater
+	SubSignedDataLost  = judge.SubSignedDataLost
+	SubPolicyNotUsable = judge.SubPolicyNotUsable
 )
 
 // Report is what [Verify] says about a file. Its JSON form is stable: fields
@@ -89,24 +88,21 @@ type Report struct {
 }
 
 // Warning is something that people should know of but that decides nothing.
-type Warning struct {
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
-}
+type Warning = judge.Warning
 
 // Codes of [Warning]. The values are stable.
 const (
-	WarnHidden      = "hidden-objects"    // objects in the file that no cross-reference names
-	WarnUsageRights = "usage-rights"      // a signature of Adobe's that is not judged
-	WarnRemoved     = "removed-signature" // an earlier revision had a signature that is gone
-	WarnHybrid      = "hybrid"            // older viewers may see less
-	WarnNotPAdES    = "not-pades"         // an older kind of signature, or attributes PAdES forbids
-	WarnBER         = "ber"               // encoded less strictly than it should be
-	WarnRevocation  = "revocation"        // revocation was not checked
-	WarnTimestamp   = "timestamp"         // a time-stamp that does not count
-	WarnEvidence    = "evidence"          // evidence in the file that cannot be used
-	WarnStale       = "stale-evidence"    // evidence in the file that is older than the signature
-	WarnTruncated   = "changes-truncated" // the list of changes is not complete
+	WarnHidden      = "hidden-objects"     // objects in the file that no cross-reference names
+	WarnUsageRights = "usage-rights"       // a signature of Adobe's that is not judged
+	WarnRemoved     = "removed-signature"  // an earlier revision had a signature that is gone
+	WarnHybrid      = "hybrid"             // older viewers may see less
+	WarnNotPAdES    = "not-pades"          // an older kind of signature, or attributes PAdES forbids
+	WarnBER         = judge.WarnBER        // encoded less strictly than it should be
+	WarnRevocation  = judge.WarnRevocation // revocation was not checked
+	WarnTimestamp   = judge.WarnTimestamp  // a time-stamp that does not count
+	WarnEvidence    = judge.WarnEvidence   // evidence in the file that cannot be used
+	WarnStale       = judge.WarnStale      // evidence in the file that is older than the signature
+	WarnTruncated   = "changes-truncated"  // the list of changes is not complete
 )
 
 // SignatureReport is about one signature or document time-stamp.
@@ -155,31 +151,17 @@ type SignatureReport struct {
 }
 
 // TimestampReport is about a time-stamp token in a signature.
-type TimestampReport struct {
-	Time      time.Time `json:"time,omitzero"`
-	Authority string    `json:"authority,omitempty"`
-	Trusted   bool      `json:"trusted"`
-	Detail    string    `json:"detail,omitempty"` // why it is not trusted
-}
+type TimestampReport = judge.TimestampReport
 
-// Certificate is a summary of a certificate.
-type Certificate struct {
-	Subject   string    `json:"subject"`
-	Issuer    string    `json:"issuer"`
-	Serial    string    `json:"serial"` // hexadecimal
-	NotBefore time.Time `json:"not_before"`
-	NotAfter  time.Time `json:"not_after"`
-	SHA256    string    `json:"sha256"`
-	// Raw is the certificate in DER.
-	Raw []byte `json:"-"`
-}
+// Certificate is a summary of a certificate. Its Raw is the certificate in DER.
+type Certificate = judge.Certificate
 
-func summary(c *x509.Certificate) Certificate {
-	sum := sha256.Sum256(c.Raw)
-	return Certificate{
-		Subject: c.Subject.String(), Issuer: c.Issuer.String(), Serial: c.SerialNumber.Text(16),
-		NotBefore: c.NotBefore, NotAfter: c.NotAfter, SHA256: hex.EncodeToString(sum[:]), Raw: c.Raw,
-	}
+// take fills in what the judge found.
+func (r *SignatureReport) take(f judge.Finding) {
+	r.Indication, r.SubIndication, r.Detail, r.Level = f.Indication, f.SubIndication, f.Detail, Level(f.Level)
+	r.Signer, r.Chain, r.Trusted = f.Signer, f.Path, f.Trusted
+	r.ClaimedTime, r.ProvenTime, r.Timestamps = f.ClaimedTime, f.ProvenTime, f.Timestamps
+	r.Revocation, r.Warnings = f.Revocation, f.Warnings
 }
 
 // ChangeClass says what a change means for the signatures before it.

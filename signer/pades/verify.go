@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"oruro.gob.bo/suti/signer/internal/cos"
+	"oruro.gob.bo/suti/signer/internal/judge"
 )
 
 // VerifyOptions says what to verify against. At is required; without Roots no
@@ -35,44 +36,16 @@ type VerifyOptions struct {
 	Limits Limits
 }
 
-// Revocation knows which certificates are revoked.
-//
-// Status returns what is known, at the time now, of cert, issued by issuer. It
-// MUST return an error or RevocationUnknown rather than guess. It is called
-// for one certificate at a time.
-type Revocation interface {
-	Status(ctx context.Context, cert, issuer *x509.Certificate, now time.Time) (RevocationStatus, error)
-}
-
-// RevocationState is a state of a certificate.
-type RevocationState uint8
-
-// States of certificates.
-const (
-	RevocationUnknown RevocationState = iota
-	RevocationGood
-	Revoked
-)
-
-// RevocationStatus is the answer of [Revocation].
-type RevocationStatus struct {
-	State     RevocationState
-	RevokedAt time.Time // of Revoked
-}
-
 // verifier is the work of Verify.
 type verifier struct {
-	o      VerifyOptions
-	f      *cos.File
-	sigs   []*candidate // by revision; those without one first
-	proofs []proof
-	// embedded is the evidence in the file, factsOf what it says of certificates.
-	embedded embedded
-	factsOf  map[string][]fact
-	work     int // done with them, see maxEvidenceWork
-	changes  []Change
-	worst    []ChangeClass // of each revision's changes
-	report   *Report
+	*judge.Judge
+	o       VerifyOptions
+	f       *cos.File
+	sigs    []*candidate // by revision; those without one first
+	stored  stored
+	changes []Change
+	worst   []ChangeClass // of each revision's changes
+	report  *Report
 	// state is the digest of the file, where wantState asks for it.
 	wantState bool
 	state     hash.Hash
@@ -96,7 +69,9 @@ func Verify(ctx context.Context, base io.ReaderAt, size int64, o VerifyOptions) 
 }
 
 func newVerifier(o VerifyOptions) *verifier {
-	return &verifier{o: o, factsOf: map[string][]fact{}}
+	return &verifier{o: o, Judge: judge.New(judge.Options{
+		Roots: o.Roots, TimestampRoots: o.TimestampRoots, Intermediates: o.Intermediates, At: o.At, Revocation: o.Revocation,
+	})}
 }
 
 func (v *verifier) run(ctx context.Context, base io.ReaderAt, size int64) error {
@@ -105,7 +80,7 @@ func (v *verifier) run(ctx context.Context, base io.ReaderAt, size int64) error 
 		return err
 	}
 	v.report = &Report{Size: size, At: v.o.At, Signatures: []SignatureReport{}, Changes: []Change{}, Warnings: []Warning{}}
-	for _, step := range []func(context.Context) error{v.find, v.gather, v.digest, v.judge, v.compare} {
+	for _, step := range []func(context.Context) error{v.find, v.gather, v.digest, v.decide, v.compare} {
 		if err := step(ctx); err != nil {
 			return refusal(err)
 		}
@@ -147,11 +122,11 @@ func (v *verifier) find(ctx context.Context) error {
 		}
 		v.sigs = append(v.sigs, c)
 	}
-	slices.SortStableFunc(v.sigs, func(a, b *candidate) int { return a.revision - b.revision })
+	slices.SortStableFunc(v.sigs, func(a, b *candidate) int { return a.Revision - b.Revision })
 	for i := 1; i < len(v.sigs); i++ {
-		if a, b := v.sigs[i-1], v.sigs[i]; a.revision == b.revision && b.revision >= 0 {
+		if a, b := v.sigs[i-1], v.sigs[i]; a.Revision == b.Revision && b.Revision >= 0 {
 			for _, c := range []*candidate{a, b} {
-				c.fail(TotalFailed, SubFormat, "two signatures end the same revision")
+				c.Fail(TotalFailed, SubFormat, "two signatures end the same revision")
 			}
 		}
 	}
@@ -184,7 +159,7 @@ func (v *verifier) removed(ctx context.Context, revisions int, now map[cos.Ref]i
 		for _, e := range all {
 			if e.dict != nil && e.dict.Ref.Num != 0 && now[e.dict.Ref] == 0 && !told[e.dict.Ref] {
 				told[e.dict.Ref] = true
-				v.report.Warnings = append(v.report.Warnings, Warning{WarnRemoved, fmt.Sprintf("revision %d had a signature that is gone", i+1)})
+				v.Warn(WarnRemoved, "revision %d had a signature that is gone", i+1)
 			}
 		}
 	}
@@ -194,7 +169,7 @@ func (v *verifier) removed(ctx context.Context, revisions int, now map[cos.Ref]i
 // notes gathers warnings about the whole file.
 func (v *verifier) notes() error {
 	if v.f.IsHybrid() {
-		v.report.Warnings = append(v.report.Warnings, Warning{WarnHybrid, "hybrid cross-references: older viewers may see less"})
+		v.Warn(WarnHybrid, "hybrid cross-references: older viewers may see less")
 	}
 	cat, err := v.f.Catalog()
 	if err != nil {
@@ -205,7 +180,7 @@ func (v *verifier) notes() error {
 		return err
 	}
 	if perms.Has("UR3") || perms.Has("UR") {
-		v.report.Warnings = append(v.report.Warnings, Warning{WarnUsageRights, "a usage rights signature is not judged"})
+		v.Warn(WarnUsageRights, "a usage rights signature is not judged")
 	}
 	return nil
 }
@@ -215,7 +190,7 @@ func (v *verifier) digest(ctx context.Context) error {
 	var jobs []*digestJob
 	var of []*candidate
 	for _, c := range v.sigs {
-		if c.failed() {
+		if c.Failed() {
 			continue
 		}
 		h := c.sd.Signer.DigestAlgorithm
@@ -223,7 +198,7 @@ func (v *verifier) digest(ctx context.Context) error {
 			h = c.token.Info.Imprint.Hash
 		}
 		if h != crypto.SHA256 && h != crypto.SHA384 && h != crypto.SHA512 {
-			c.fail(IndIndeterm, SubCryptoConstr, "digest algorithm %v", h)
+			c.Fail(IndIndeterm, SubCryptoConstr, "digest algorithm %v", h)
 			continue
 		}
 		jobs = append(jobs, &digestJob{h: h, hole: c.hole[0], holeEnd: c.hole[1], end: c.length})
@@ -242,7 +217,7 @@ func (v *verifier) digest(ctx context.Context) error {
 	}
 	v.state = whole.state
 	if scan.hidden > 0 {
-		v.report.Warnings = append(v.report.Warnings, Warning{WarnHidden, fmt.Sprintf("%d objects in the signed part that nothing names", scan.hidden)})
+		v.Warn(WarnHidden, "%d objects in the signed part that nothing names", scan.hidden)
 	}
 	return nil
 }
@@ -250,28 +225,30 @@ func (v *verifier) digest(ctx context.Context) error {
 // conclude joins what was found of each signature with what came after it.
 func (v *verifier) conclude() {
 	v.report.Changes = append(v.report.Changes, v.changes...)
+	v.report.Warnings = append(v.report.Warnings, v.Warnings...)
 	for _, c := range v.sigs {
 		verdict := Valid
-		switch c.rep.Indication {
+		switch c.Indication {
 		case TotalFailed:
 			verdict = Invalid
 		case IndIndeterm:
 			verdict = Indeterminate
 		}
-		if c.revision >= 0 {
+		if c.Revision >= 0 {
 			later := Valid
-			for r := c.revision + 1; r < len(v.worst); r++ {
+			for r := c.Revision + 1; r < len(v.worst); r++ {
 				if v.worst[r] != "" {
 					later = worse(later, v.worst[r].verdict())
 				}
 			}
 			verdict = worse(verdict, later)
-			if c.rep.Indication == TotalPassed && later.rank() >= Indeterminate.rank() {
-				c.rep.Indication, c.rep.SubIndication = IndIndeterm, SubConstraints
-				c.rep.Detail = "changes after the signature; see the list of changes"
+			if c.Indication == TotalPassed && later.rank() >= Indeterminate.rank() {
+				c.Indication, c.SubIndication = IndIndeterm, SubConstraints
+				c.Detail = "changes after the signature; see the list of changes"
 			}
 		}
 		c.rep.Verdict = verdict
+		c.rep.take(c.Finding)
 		v.report.Signatures = append(v.report.Signatures, c.rep)
 	}
 }

@@ -1,4 +1,4 @@
-package pades
+package judge
 
 import (
 	"crypto/x509"
@@ -14,9 +14,9 @@ var documentUsages = []asn1.ObjectIdentifier{
 	{1, 2, 840, 113583, 1, 1, 5},
 }
 
-// unfitForSigning says why a certificate cannot be one for signing documents,
+// Unfit says why a certificate cannot be one for signing documents,
 // or "" (RFC 5280 §4.2.1.3, EN 319 412-2 §4.3.2).
-func unfitForSigning(c *x509.Certificate) string {
+func Unfit(c *x509.Certificate) string {
 	if c.BasicConstraintsValid && c.IsCA {
 		return "certificate of an authority"
 	}

@@ -1,4 +1,4 @@
-package pades
+package judge
 
 import (
 	"bytes"
@@ -16,44 +16,44 @@ const evidenceSkew = time.Minute
 // fact is what one embedded piece of evidence says of a certificate.
 type fact struct {
 	status   *revocation.Status
-	revision int // see storeItem
+	revision int // see item
 }
 
-// soundness is what is known of the revocation of a path (EN 319 102-1
+// Soundness is what is known of the revocation of a path (EN 319 102-1
 // §5.6.2.2: from the anchor down, evidence counts only if it existed while its
 // own signer was sound).
-type soundness struct {
-	revoked   int // index of a certificate revoked by then, -1 if none is
-	revokedAt time.Time
-	unknown   int // index of one of which the caller's source knows nothing, -1
-	unchecked int // index of one of which nothing is known and nobody was asked, -1
-	// proven says that evidence in the file alone shows all to have been good
-	// at the time to be reached; revision is then what a document time-stamp
+type Soundness struct {
+	Revoked   int // index of a certificate revoked by then, -1 if none is
+	RevokedAt time.Time
+	Unknown   int // index of one of which the caller's source knows nothing, -1
+	Unchecked int // index of one of which nothing is known and nobody was asked, -1
+	// Proven says that evidence in the file alone shows all to have been good
+	// at the time to be reached; Revision is then what a document time-stamp
 	// must end to cover that evidence.
-	proven   bool
-	revision int
-	// lacking are the indices of certificates for which proven fails.
-	lacking []int
-	// stale says that evidence used tells of a moment before that time.
-	stale bool
+	Proven   bool
+	Revision int
+	// Lacking are the indices of certificates for which Proven fails.
+	Lacking []int
+	// Stale says that evidence used tells of a moment before that time.
+	Stale bool
 }
 
-// sound looks at the certificates of a path from the top. need is the time at
+// Sound looks at the certificates of a path from the top. need is the time at
 // which what the path's key signed is proven to have existed; reach the time
 // that embedded evidence must reach to be complete; known the time until which
 // the caller's source is asked.
-func (v *verifier) sound(ctx context.Context, chain []*x509.Certificate, need, reach, known time.Time) (soundness, error) {
-	s := soundness{revoked: -1, unknown: -1, unchecked: -1, proven: true}
-	bound := v.o.At // by when evidence must have existed
+func (j *Judge) Sound(ctx context.Context, chain []*x509.Certificate, need, reach, known time.Time) (Soundness, error) {
+	s := Soundness{Revoked: -1, Unknown: -1, Unchecked: -1, Proven: true}
+	bound := j.At // by when evidence must have existed
 	for i := len(chain) - 2; i >= 0; i-- {
 		cert, issuer := chain[i], chain[i+1]
 		if revocation.NoRevocationAvailable(cert) {
 			continue
 		}
-		good, when, revoked := v.embeddedState(cert, issuer, bound, reach)
+		good, when, revoked := j.storeState(cert, issuer, bound, reach)
 		live := RevocationStatus{}
-		if v.o.Revocation != nil {
-			st, err := v.o.Revocation.Status(ctx, cert, issuer, known)
+		if j.Revocation != nil {
+			st, err := j.Revocation.Status(ctx, cert, issuer, known)
 			if ctx.Err() != nil {
 				return s, ctx.Err()
 			}
@@ -64,33 +64,33 @@ func (v *verifier) sound(ctx context.Context, chain []*x509.Certificate, need, r
 		if live.State == Revoked && (!revoked || live.RevokedAt.Before(when)) {
 			revoked, when = true, live.RevokedAt
 		}
-		if revoked && !(when.After(need) && need.Before(v.o.At)) {
-			if s.revoked < 0 || i > 0 {
-				s.revoked, s.revokedAt = i, when
+		if revoked && !(when.After(need) && need.Before(j.At)) {
+			if s.Revoked < 0 || i > 0 {
+				s.Revoked, s.RevokedAt = i, when
 			}
-			s.proven = false
+			s.Proven = false
 			continue
 		}
 		if good == nil {
-			s.proven = false
-			s.lacking = append(s.lacking, i)
+			s.Proven = false
+			s.Lacking = append(s.Lacking, i)
 		} else {
-			s.revision = max(s.revision, good.revision)
-			s.stale = s.stale || good.status.ThisUpdate.Add(evidenceSkew).Before(reach)
+			s.Revision = max(s.Revision, good.revision)
+			s.Stale = s.Stale || good.status.ThisUpdate.Add(evidenceSkew).Before(reach)
 		}
 		switch {
 		case live.State == RevocationGood || revoked:
-		case good != nil && !v.until(good, cert).Add(evidenceSkew).Before(need):
-		case v.o.Revocation != nil:
-			s.unknown = i
+		case good != nil && !j.until(good, cert).Add(evidenceSkew).Before(need):
+		case j.Revocation != nil:
+			s.Unknown = i
 		default:
-			s.unchecked = i
+			s.Unchecked = i
 		}
 		if revoked && when.Before(bound) {
 			bound = when
 		}
 		if good != nil && live.State != RevocationGood {
-			bound = earlier(bound, v.existed(good.revision))
+			bound = earlier(bound, j.existed(good.revision))
 		}
 	}
 	return s, nil
@@ -106,30 +106,30 @@ func earlier(a, b time.Time) time.Time {
 // until returns up to when a good fact shows the certificate good: the moment
 // at which it is proven to have existed if it was current then, else the
 // moment it tells of.
-func (v *verifier) until(f *fact, cert *x509.Certificate) time.Time {
-	at := earlier(v.existed(f.revision), cert.NotAfter)
+func (j *Judge) until(f *fact, cert *x509.Certificate) time.Time {
+	at := earlier(j.existed(f.revision), cert.NotAfter)
 	if f.status.NextUpdate.IsZero() || f.status.NextUpdate.Before(at) || at.Before(f.status.ThisUpdate) {
 		return f.status.ThisUpdate
 	}
 	return at
 }
 
-// embeddedState returns what the evidence in the file says of a certificate:
+// storeState returns what the evidence in the file says of a certificate:
 // the fact covered earliest that shows it good at the time to be reached, be
 // it by telling that it was revoked later, and when it was revoked, if any says so.
-func (v *verifier) embeddedState(cert, issuer *x509.Certificate, bound, reach time.Time) (good *fact, when time.Time, revoked bool) {
+func (j *Judge) storeState(cert, issuer *x509.Certificate, bound, reach time.Time) (good *fact, when time.Time, revoked bool) {
 	bound = earlier(bound, issuer.NotAfter)
 	hold := time.Time{} // until when a hold is known to have ended
-	facts := v.facts(cert, issuer)
+	facts := j.facts(cert, issuer)
 	for i := range facts {
 		f := &facts[i]
-		if !v.usable(f, issuer, bound) || f.status.State != revocation.Good || f.status.ThisUpdate.After(cert.NotAfter.Add(evidenceSkew)) {
+		if !j.usable(f, issuer, bound) || f.status.State != revocation.Good || f.status.ThisUpdate.After(cert.NotAfter.Add(evidenceSkew)) {
 			continue
 		}
 		if f.status.ThisUpdate.After(hold) {
 			hold = f.status.ThisUpdate
 		}
-		if v.until(f, cert).Add(evidenceSkew).Before(reach) {
+		if j.until(f, cert).Add(evidenceSkew).Before(reach) {
 			continue
 		}
 		if good == nil || f.revision < good.revision {
@@ -138,13 +138,13 @@ func (v *verifier) embeddedState(cert, issuer *x509.Certificate, bound, reach ti
 	}
 	for i := range facts {
 		f := &facts[i]
-		if f.status.State != revocation.Revoked || !v.usable(f, issuer, v.o.At) ||
+		if f.status.State != revocation.Revoked || !j.usable(f, issuer, j.At) ||
 			f.status.Reason == revocation.CertificateHold && hold.After(f.status.ThisUpdate) {
 			continue
 		}
 		if !revoked || f.status.RevokedAt.Before(when) {
 			revoked, when = true, f.status.RevokedAt
-			if good == nil && when.After(reach) && v.usable(f, issuer, bound) {
+			if good == nil && when.After(reach) && j.usable(f, issuer, bound) {
 				good = f
 			}
 		}
@@ -154,8 +154,8 @@ func (v *verifier) embeddedState(cert, issuer *x509.Certificate, bound, reach ti
 
 // usable reports whether a fact is proven to have existed by a time, and while
 // a delegated responder was sound.
-func (v *verifier) usable(f *fact, issuer *x509.Certificate, bound time.Time) bool {
-	ex := v.existed(f.revision)
+func (j *Judge) usable(f *fact, issuer *x509.Certificate, bound time.Time) bool {
+	ex := j.existed(f.revision)
 	if ex.After(bound.Add(evidenceSkew)) || f.status.ThisUpdate.After(ex.Add(evidenceSkew)) {
 		return false
 	}
@@ -170,14 +170,14 @@ func (v *verifier) usable(f *fact, issuer *x509.Certificate, bound time.Time) bo
 		return true
 	}
 	known := false
-	for _, l := range v.facts(r, issuer) {
+	for _, l := range j.facts(r, issuer) {
 		if l.status.Responder != nil || l.status.ProducedAt != (time.Time{}) {
 			continue // responders do not vouch for themselves
 		}
 		if l.status.State == revocation.Revoked && !l.status.RevokedAt.After(ex) {
 			return false
 		}
-		if le := v.existed(l.revision); !le.After(bound.Add(evidenceSkew)) && !l.status.ThisUpdate.After(le.Add(evidenceSkew)) {
+		if le := j.existed(l.revision); !le.After(bound.Add(evidenceSkew)) && !l.status.ThisUpdate.After(le.Add(evidenceSkew)) {
 			known = true
 		}
 	}
@@ -194,12 +194,12 @@ const (
 
 // spend reports whether there is work left for n bytes. Evidence that is not
 // looked at is told once and proves nothing.
-func (v *verifier) spend(n int) bool {
-	if v.work > maxEvidenceWork {
+func (j *Judge) spend(n int) bool {
+	if j.work > maxEvidenceWork {
 		return false
 	}
-	if v.work += n; v.work > maxEvidenceWork {
-		v.report.Warnings = append(v.report.Warnings, Warning{WarnEvidence, "more evidence than is looked at"})
+	if j.work += n; j.work > maxEvidenceWork {
+		j.Warn(WarnEvidence, "more evidence than is looked at")
 		return false
 	}
 	return true
@@ -207,41 +207,41 @@ func (v *verifier) spend(n int) bool {
 
 // facts returns what all embedded evidence says of a certificate. Signatures
 // are verified here, times are not looked at.
-func (v *verifier) facts(cert, issuer *x509.Certificate) []fact {
+func (j *Judge) facts(cert, issuer *x509.Certificate) []fact {
 	key := string(cert.Raw) + string(issuer.Raw)
-	if fs, ok := v.factsOf[key]; ok {
+	if fs, ok := j.factsOf[key]; ok {
 		return fs
 	}
 	var out []fact
 	serial := cert.SerialNumber.Bytes()
-	others := slices.Concat(v.embedded.certs, v.o.Intermediates)
-	for _, it := range v.embedded.items {
+	others := slices.Concat(j.Store.certs, j.Intermediates)
+	for _, it := range j.Store.items {
 		var st *revocation.Status
 		var err error
-		if !v.spend(len(it.der)) {
+		if !j.spend(len(it.der)) {
 			break
 		}
 		if it.crl {
-			l := v.embedded.openList(it, issuer)
+			l := j.Store.openList(it, issuer)
 			if l == nil {
 				continue
 			}
 			st, err = l.Check(cert, revocation.Options{AtProduction: true})
-		} else if bytes.Contains(it.der, serial) && v.spend(verificationCost) {
+		} else if bytes.Contains(it.der, serial) && j.spend(verificationCost) {
 			st, err = revocation.CheckOCSP(it.der, cert, issuer, revocation.Options{AtProduction: true, Skew: evidenceSkew, Certificates: others})
 		}
 		if err == nil && st != nil {
 			out = append(out, fact{status: st, revision: it.revision})
 		}
 	}
-	v.factsOf[key] = out
+	j.factsOf[key] = out
 	return out
 }
 
-// holdsPath reports whether the certificates of a path but its anchor stand in the file.
-func (v *verifier) holdsPath(chain []*x509.Certificate) bool {
+// HoldsPath reports whether the certificates of a path but its anchor stand in the file.
+func (j *Judge) HoldsPath(chain []*x509.Certificate) bool {
 	for _, c := range chain[:max(0, len(chain)-1)] {
-		if !v.embedded.hasCert(c) {
+		if !j.Store.HasCertificate(c) {
 			return false
 		}
 	}
@@ -249,14 +249,14 @@ func (v *verifier) holdsPath(chain []*x509.Certificate) bool {
 }
 
 // raise returns the level that the evidence in the file gives to a signature
-// that is proven to have existed by p (EN 319 142-1 §6.3).
-func (v *verifier) raise(c *candidate, s soundness, p proof) Level {
-	if !s.proven || !p.sound.proven || !v.holdsPath(c.chain) || !v.holdsPath(p.chain) {
+// that is proven to have existed by p (EN 319 142-1 §6.3, EN 319 122-1 §6.3).
+func (j *Judge) raise(c *Case, s Soundness, p Proof) Level {
+	if !s.Proven || !p.Sound.Proven || !j.HoldsPath(c.Chain) || !j.HoldsPath(p.Chain) {
 		return LevelBT
 	}
-	covered := max(s.revision, p.sound.revision, c.revision+1)
-	for _, d := range v.proofs {
-		if d.revision >= covered {
+	covered := max(s.Revision, p.Sound.Revision, c.Revision+1)
+	for _, d := range j.proofs {
+		if d.Revision >= covered {
 			return LevelBLTA
 		}
 	}
