@@ -39,7 +39,7 @@ race: ## every test under the race detector
 	@.ci/tools.sh
 	@.ci/servers.sh .ci/test.sh -race
 
-fuzz: ## each fuzz target for FUZZTIME (default 30s)
+fuzz: ## each fuzz target for FUZZTIME (default 30s); with FUZZEXECS=N those over documents to N executions
 	@.ci/fuzz.sh $(or $(FUZZTIME),30s)
 
 corpus: ## sign every PDF file of the folder CORPUS and look for damage with other programs

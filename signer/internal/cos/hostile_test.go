@@ -13,8 +13,8 @@ import (
 )
 
 // touch does with a file what signing and verifying do.
-func touch(b []byte) error {
-	f, err := cos.Open(bytes.NewReader(b), int64(len(b)), cos.Limits{})
+func touch(b []byte, lim cos.Limits) error {
+	f, err := cos.Open(bytes.NewReader(b), int64(len(b)), lim)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func TestHostileFilesAreRefusedCheaply(t *testing.T) {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		start := time.Now()
-		err := touch(b)
+		err := touch(b, cos.Limits{})
 		spent := time.Since(start)
 		runtime.ReadMemStats(&after)
 		var refusal *cos.Error
@@ -82,7 +82,7 @@ func TestClassesOfRefusal(t *testing.T) {
 		"xref table starting at 3000000000":    cos.ErrLimit,
 		"reference to itself":                  cos.ErrLimit,
 	} {
-		if err := touch(files[name]); !errors.Is(err, want) {
+		if err := touch(files[name], cos.Limits{}); !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", name, err, want)
 		}
 	}
@@ -126,22 +126,26 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) > 1<<20 {
+		if len(b) > 1<<14 {
 			return
 		}
-		_ = touch(b)
+		var refused *cos.Error
+		if err := touch(b, fuzzLimits); err != nil && !errors.As(err, &refused) {
+			t.Fatalf("got %v, want a *cos.Error", err)
+		}
 	})
 }
 
+// FuzzXrefStream is [FuzzXrefTable] for cross-reference streams.
 func FuzzXrefStream(f *testing.F) {
 	f.Add("/W[1 2 1]/Size 4", []byte("aaaabbbbccccdddd"))
 	f.Add("/W[1 2 1]/Size 4/Index[1 2 3 1]", []byte("aaaabbbbcccc"))
 	f.Add("/W[1 2 1]/Size 1/Filter/FlateDecode/DecodeParms<</Predictor 12/Columns 4>>", costest.Deflate([]byte{2, 0, 0, 0, 0}))
 	f.Fuzz(func(t *testing.T, dict string, data []byte) {
-		if len(data) > 1<<16 {
+		if len(data) > 1<<12 || len(dict) > 1<<10 {
 			return
 		}
-		_ = touch(costest.XrefFile(dict, data))
+		lookups(t, costest.XrefFile(dict, data))
 	})
 }
 

@@ -52,7 +52,7 @@ func TestRepair(t *testing.T) {
 		for name, c := range breakages {
 			name := shape.String() + ", " + name
 			broken := c.do(bytes.Clone(sound))
-			if err := touch(broken); err == nil {
+			if err := touch(broken, cos.Limits{}); err == nil {
 				t.Errorf("%s: reads", name)
 				continue
 			}
@@ -72,7 +72,7 @@ func TestRepair(t *testing.T) {
 // sameObjects compares every object of two files.
 func sameObjects(t *testing.T, name string, a, b []byte) {
 	t.Helper()
-	if err := touch(b); err != nil {
+	if err := touch(b, cos.Limits{}); err != nil {
 		t.Errorf("%s: %v", name, err)
 		return
 	}

@@ -262,13 +262,23 @@ func FuzzOpenCRL(f *testing.F) {
 	f.Add(stdList(f, p, nil))
 	f.Add(stdList(f, p, addEntry(x509.RevocationListEntry{SerialNumber: p.subject.SerialNumber, RevocationTime: epoch, ReasonCode: 6})))
 	f.Add(stdList(f, p, addExt(idp(f, "http://pki.example.test/a.crl", 1))))
+	if l, err := x509.ParseRevocationList(stdList(f, p, nil)); err == nil {
+		f.Add(l.RawTBSRevocationList)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		// The content of a list is reached only with a signature, so sign what the fuzzer makes.
-		tbs := b
-		if l, err := x509.ParseRevocationList(b); err == nil {
-			tbs = l.RawTBSRevocationList
+		if len(b) > 1<<13 {
+			return
 		}
-		for _, der := range [][]byte{b, signed(t, tbs, p.issuerKey)} {
+		// The content of a list is reached only with a signature, so sign what the
+		// fuzzer makes, if it is one element of DER at all.
+		ders := [][]byte{b}
+		switch l, err := x509.ParseRevocationList(b); {
+		case err == nil:
+			ders = append(ders, signed(t, l.RawTBSRevocationList, p.issuerKey))
+		case cms.DERCheck(b, 1<<12, maxDepth) == nil:
+			ders = append(ders, signed(t, b, p.issuerKey))
+		}
+		for _, der := range ders {
 			c, err := OpenCRL(der, p.issuer)
 			if err != nil {
 				continue
