@@ -31,6 +31,7 @@ var reasonWords = map[string]string{
 	pades.SubChainConstr:     "el certificado no sirve para firmar documentos",
 	pades.SubChainGeneral:    "la cadena de certificados no se pudo comprobar",
 	pades.SubCryptoConstr:    "usa un algoritmo que ya no es seguro",
+	pades.SubCryptoNoPOE:     "usa un algoritmo que ya no es seguro y nada prueba que la firma sea anterior",
 	pades.SubNoSigner:        "no lleva el certificado de quien firma",
 	pades.SubNoChain:         "el certificado no lleva a ninguna raíz de confianza dada",
 	pades.SubRevokedNoPOE:    "el certificado está revocado y nada prueba que la firma sea anterior",

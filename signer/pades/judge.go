@@ -22,7 +22,7 @@ func (v *verifier) decide(ctx context.Context) error {
 			err = v.Stamp(ctx, &c.Case, c.token, c.sum)
 		} else if cert, level := v.verifyValue(c); cert != nil {
 			err = v.Signature(ctx, &c.Case, judge.Signed{
-				Certificate: cert, Certificates: c.sd.Certificates(),
+				Certificate: cert, Certificates: c.sd.Certificates(), Algorithm: c.rep.Algorithm,
 				Value: c.sd.Signer.Signature, Tokens: c.sd.TimestampTokens(), Level: judge.Level(level),
 			})
 		}

@@ -23,6 +23,7 @@ type candidate struct {
 	sd     *cms.SignedData
 	token  *tsp.Token // of a document time-stamp
 	sum    []byte     // digest of the byte range
+	later  bool       // changes after it, and nothing else, stand against it
 }
 
 // Sub-filters (ISO 32000-2 §12.8.3).

@@ -63,6 +63,7 @@ const (
 	SubChainConstr     = judge.SubChainConstr
 	SubChainGeneral    = judge.SubChainGeneral
 	SubCryptoConstr    = judge.SubCryptoConstr
+	SubCryptoNoPOE     = judge.SubCryptoNoPOE
 	SubNoSigner        = judge.SubNoSigner
 	SubNoChain         = judge.SubNoChain
 	SubRevokedNoPOE    = judge.SubRevokedNoPOE
@@ -85,6 +86,8 @@ type Report struct {
 	Changes []Change `json:"changes"`
 	// Warnings concern the whole file.
 	Warnings []Warning `json:"warnings"`
+	// Constraints are those that were held, if [VerifyOptions].Material is set.
+	Constraints *Constraints `json:"-"`
 }
 
 // Warning is something that people should know of but that decides nothing.
@@ -148,6 +151,9 @@ type SignatureReport struct {
 	Reason   string    `json:"reason,omitempty"`
 	Location string    `json:"location,omitempty"`
 	Warnings []Warning `json:"warnings,omitempty"`
+	// Material is what the signature was judged by, if [VerifyOptions].Material
+	// asks for it.
+	Material *Material `json:"-"`
 }
 
 // TimestampReport is about a time-stamp token in a signature.

@@ -32,6 +32,12 @@ type VerifyOptions struct {
 	// Password opens an encrypted file. Without it, those that open with the
 	// empty password are verified.
 	Password string
+	// Constraints are held beside the rules of the verifier; nil means
+	// [DefaultConstraints]. Their anchors are not taken from them: put those into
+	// Roots and TimestampRoots.
+	Constraints *Constraints
+	// Material keeps in the report what each signature was judged by.
+	Material bool
 	// Limits bounds what is read; the zero value means the defaults.
 	Limits Limits
 }
@@ -71,6 +77,7 @@ func Verify(ctx context.Context, base io.ReaderAt, size int64, o VerifyOptions) 
 func newVerifier(o VerifyOptions) *verifier {
 	return &verifier{o: o, Judge: judge.New(judge.Options{
 		Roots: o.Roots, TimestampRoots: o.TimestampRoots, Intermediates: o.Intermediates, At: o.At, Revocation: o.Revocation,
+		Constraints: o.Constraints,
 	})}
 }
 
@@ -80,6 +87,9 @@ func (v *verifier) run(ctx context.Context, base io.ReaderAt, size int64) error 
 		return err
 	}
 	v.report = &Report{Size: size, At: v.o.At, Signatures: []SignatureReport{}, Changes: []Change{}, Warnings: []Warning{}}
+	if v.o.Material {
+		v.report.Constraints = v.Constraints
+	}
 	for _, step := range []func(context.Context) error{v.find, v.gather, v.digest, v.decide, v.compare} {
 		if err := step(ctx); err != nil {
 			return refusal(err)
@@ -238,17 +248,21 @@ func (v *verifier) conclude() {
 			later := Valid
 			for r := c.Revision + 1; r < len(v.worst); r++ {
 				if v.worst[r] != "" {
-					later = worse(later, v.worst[r].verdict())
+					later = worse(later, verdictOf(v.worst[r], v.Constraints))
 				}
 			}
 			verdict = worse(verdict, later)
 			if c.Indication == TotalPassed && later.rank() >= Indeterminate.rank() {
 				c.Indication, c.SubIndication = IndIndeterm, SubConstraints
 				c.Detail = "changes after the signature; see the list of changes"
+				c.later = true
 			}
 		}
 		c.rep.Verdict = verdict
 		c.rep.take(c.Finding)
+		if v.o.Material {
+			c.rep.Material = v.material(c)
+		}
 		v.report.Signatures = append(v.report.Signatures, c.rep)
 	}
 }

@@ -26,6 +26,7 @@ const (
 	SubChainConstr     = "CHAIN_CONSTRAINTS_FAILURE"
 	SubChainGeneral    = "CERTIFICATE_CHAIN_GENERAL_FAILURE"
 	SubCryptoConstr    = "CRYPTO_CONSTRAINTS_FAILURE"
+	SubCryptoNoPOE     = "CRYPTO_CONSTRAINTS_FAILURE_NO_POE"
 	SubNoSigner        = "NO_SIGNING_CERTIFICATE_FOUND"
 	SubNoChain         = "NO_CERTIFICATE_CHAIN_FOUND"
 	SubRevokedNoPOE    = "REVOKED_NO_POE"
@@ -110,6 +111,8 @@ type Finding struct {
 	// the judgement did not get so far.
 	Revocation string
 	Warnings   []Warning
+	// Material is what it was judged by.
+	Material Material
 }
 
 // Case is one signature or time-stamp that is being judged.

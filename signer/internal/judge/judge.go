@@ -28,6 +28,9 @@ type Options struct {
 	// Revocation tells the state of certificates, beside the evidence in the
 	// file; nil asks nobody.
 	Revocation Revocation
+	// Constraints are held beside the rules of this package; nil means
+	// [DefaultConstraints].
+	Constraints *Constraints
 }
 
 // Judge decides about the signatures of one file, newest first, so that
@@ -46,7 +49,12 @@ type Judge struct {
 }
 
 // New returns a judge with an empty store.
-func New(o Options) *Judge { return &Judge{Options: o, factsOf: map[string][]fact{}} }
+func New(o Options) *Judge {
+	if o.Constraints == nil {
+		o.Constraints = DefaultConstraints()
+	}
+	return &Judge{Options: o, factsOf: map[string][]fact{}}
+}
 
 // Warn adds a warning about the whole file.
 func (j *Judge) Warn(code, format string, args ...any) {
@@ -112,6 +120,7 @@ func (j *Judge) Stamp(ctx context.Context, c *Case, t *tsp.Token, sum []byte) er
 		return nil
 	}
 	c.setChain(chain)
+	j.requireAlgorithms(c, t.SignedData.Signer.SignatureAlgorithm.String(), chain, at)
 	// A token is proven to have existed by the next document time-stamp, not by its own time.
 	s, err := j.checkRevocation(ctx, c, chain, at, info.GenTime, at)
 	if err != nil || c.Failed() {
@@ -153,6 +162,9 @@ type Signed struct {
 	// Certificate is the signer's, Certificates stand beside it.
 	Certificate  *x509.Certificate
 	Certificates []*x509.Certificate
+	// Algorithm is the name of the signature's algorithm in [Constraints]; empty
+	// if the format has none of these, and judges its algorithms itself.
+	Algorithm string
 	// Value is the signature value, Tokens are signature-time-stamps over it.
 	Value  []byte
 	Tokens [][]byte
@@ -187,7 +199,9 @@ func (j *Judge) Signature(ctx context.Context, c *Case, sig Signed) error {
 		}
 	}
 	c.Level = level
-	if why := Unfit(cert); why != "" {
+	why := j.Constraints.Signer.unfit(cert)
+	c.outcome(ConstraintCertificate, "", true, why == "", SubChainConstr)
+	if why != "" {
 		c.Fail(IndIndeterm, SubChainConstr, "signer: %s", why)
 	}
 	chain := j.path(c, sig, best, proven)
@@ -195,6 +209,7 @@ func (j *Judge) Signature(ctx context.Context, c *Case, sig Signed) error {
 		return nil
 	}
 	c.setChain(chain)
+	j.requireAlgorithms(c, sig.Algorithm, chain, best)
 	s, err := j.checkRevocation(ctx, c, chain, best, best, j.Known(c.Revision))
 	if err == nil && !c.Failed() && proven && level == LevelBT {
 		c.Level = j.raise(c, s, by)
@@ -202,6 +217,7 @@ func (j *Judge) Signature(ctx context.Context, c *Case, sig Signed) error {
 			c.Warn(WarnStale, "revocation evidence tells of a moment before the signature")
 		}
 	}
+	j.require(c, s, proven)
 	return err
 }
 
@@ -244,8 +260,11 @@ func (j *Judge) proofOf(revision int) (first Proof) {
 // signatureStamp verifies a signature-time-stamp and returns what it proves,
 // nil if nothing. The error is ctx's.
 func (j *Judge) signatureStamp(ctx context.Context, c *Case, value, raw []byte) (*Proof, error) {
-	rep := TimestampReport{}
-	defer func() { c.Timestamps = append(c.Timestamps, rep) }()
+	rep, used := TimestampReport{}, TimestampMaterial{Token: raw}
+	defer func() {
+		c.Timestamps = append(c.Timestamps, rep)
+		c.Material.Timestamps = append(c.Material.Timestamps, used)
+	}()
 	bad := func(err error) (*Proof, error) {
 		rep.Detail = err.Error()
 		c.Warn(WarnTimestamp, "%v", err)
@@ -271,7 +290,9 @@ func (j *Judge) signatureStamp(ctx context.Context, c *Case, value, raw []byte) 
 	if chain == nil {
 		return bad(errors.New("the authority's certificates have expired"))
 	}
+	used.setChain(chain)
 	s, err := j.Sound(ctx, chain, known, t.Info.GenTime, known)
+	used.Revocation = s.used
 	switch {
 	case err != nil:
 		return nil, err
@@ -279,6 +300,9 @@ func (j *Judge) signatureStamp(ctx context.Context, c *Case, value, raw []byte) 
 		return bad(errors.New("a certificate of the authority is revoked, and nothing proves the time-stamp older"))
 	case s.Unknown >= 0:
 		return bad(errors.New("whether the authority's certificates are revoked is not known"))
+	}
+	if why, _ := j.Constraints.weak(t.SignedData.Signer.SignatureAlgorithm.String(), chain, known); why != "" {
+		return bad(fmt.Errorf("%s is not accepted at %v", why, known))
 	}
 	rep.Trusted = true
 	return &Proof{Revision: c.Revision, Time: t.Info.GenTime, Chain: chain, Sound: s}, nil
@@ -331,6 +355,7 @@ func (j *Judge) checkRevocation(ctx context.Context, c *Case, chain []*x509.Cert
 	if err != nil {
 		return s, err
 	}
+	c.Material.Revocation = s.used
 	c.Revocation = "good"
 	switch {
 	case s.Revoked > 0:

@@ -3,6 +3,7 @@ package judge
 import (
 	"crypto/x509"
 	"encoding/asn1"
+	"sync"
 )
 
 // Extended key usages under which documents are signed: RFC 9336, the two of
@@ -14,30 +15,8 @@ var documentUsages = []asn1.ObjectIdentifier{
 	{1, 2, 840, 113583, 1, 1, 5},
 }
 
-// Unfit says why a certificate cannot be one for signing documents,
-// or "" (RFC 5280 §4.2.1.3, EN 319 412-2 §4.3.2).
-func Unfit(c *x509.Certificate) string {
-	if c.BasicConstraintsValid && c.IsCA {
-		return "certificate of an authority"
-	}
-	if c.KeyUsage != 0 && c.KeyUsage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) == 0 {
-		return "key usage is not signing"
-	}
-	if len(c.ExtKeyUsage) == 0 && len(c.UnknownExtKeyUsage) == 0 {
-		return ""
-	}
-	for _, u := range c.ExtKeyUsage {
-		switch u {
-		case x509.ExtKeyUsageAny, x509.ExtKeyUsageEmailProtection, x509.ExtKeyUsageClientAuth:
-			return ""
-		}
-	}
-	for _, u := range c.UnknownExtKeyUsage {
-		for _, d := range documentUsages {
-			if u.Equal(d) {
-				return ""
-			}
-		}
-	}
-	return "extended key usage is not signing documents"
-}
+// signing are the default rules about certificates of signers.
+var signing = sync.OnceValue(func() *SignerRules { return &DefaultConstraints().Signer })
+
+// Unfit says why a certificate cannot be one for signing documents, or "".
+func Unfit(c *x509.Certificate) string { return signing().unfit(c) }

@@ -17,6 +17,7 @@ const evidenceSkew = time.Minute
 type fact struct {
 	status   *revocation.Status
 	revision int // see item
+	item     item
 }
 
 // Soundness is what is known of the revocation of a path (EN 319 102-1
@@ -36,6 +37,9 @@ type Soundness struct {
 	Lacking []int
 	// Stale says that evidence used tells of a moment before that time.
 	Stale bool
+
+	age  time.Duration // by how much at most, where nobody else was asked
+	used []RevocationMaterial
 }
 
 // Sound looks at the certificates of a path from the top. need is the time at
@@ -77,6 +81,10 @@ func (j *Judge) Sound(ctx context.Context, chain []*x509.Certificate, need, reac
 		} else {
 			s.Revision = max(s.Revision, good.revision)
 			s.Stale = s.Stale || good.status.ThisUpdate.Add(evidenceSkew).Before(reach)
+			s.used = append(s.used, good.material(cert))
+			if live.State != RevocationGood {
+				s.age = max(s.age, reach.Sub(good.status.ThisUpdate))
+			}
 		}
 		switch {
 		case live.State == RevocationGood || revoked:
@@ -231,7 +239,7 @@ func (j *Judge) facts(cert, issuer *x509.Certificate) []fact {
 			st, err = revocation.CheckOCSP(it.der, cert, issuer, revocation.Options{AtProduction: true, Skew: evidenceSkew, Certificates: others})
 		}
 		if err == nil && st != nil {
-			out = append(out, fact{status: st, revision: it.revision})
+			out = append(out, fact{status: st, revision: it.revision, item: it})
 		}
 	}
 	j.factsOf[key] = out
