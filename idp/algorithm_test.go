@@ -28,6 +28,7 @@ func TestSigningAlgorithms(t *testing.T) {
 		}
 		for alg, c := range map[string]idp.Client{
 			"EdDSA": {ID: "edd", Profile: idp.ProfileWeb, IDTokenAlg: "EdDSA", UserInfoAlg: "EdDSA", AccessTokens: idp.FormatJWT},
+			"PS256": {ID: "pss", Profile: idp.ProfileWeb, IDTokenAlg: "PS256", UserInfoAlg: "PS256", AccessTokens: idp.FormatJWT},
 			"RS256": {ID: "rsa", Profile: idp.ProfileWeb, IDTokenAlg: "RS256", UserInfoAlg: "RS256"},
 			"ES256": {ID: "ecd", Profile: idp.ProfileWeb, UserInfoAlg: "ES256"},
 		} {
@@ -90,7 +91,7 @@ func TestSigningAlgorithms(t *testing.T) {
 		_, meta := w.metadata()
 		for _, member := range []string{"id_token_signing_alg_values_supported", "userinfo_signing_alg_values_supported"} {
 			list, _ := meta[member].([]any)
-			if len(list) != 3 || !slices.Contains(list, any("EdDSA")) || !slices.Contains(list, any("RS256")) {
+			if len(list) != 4 || !slices.Contains(list, any("PS256")) || !slices.Contains(list, any("EdDSA")) || !slices.Contains(list, any("RS256")) {
 				w.t.Errorf("%s: %v", member, list)
 			}
 		}

@@ -42,6 +42,7 @@ type metadata struct {
 	ClaimsParameter            bool     `json:"claims_parameter_supported"`
 	RequestParameter           bool     `json:"request_parameter_supported"`
 	RequestAlgs                []string `json:"request_object_signing_alg_values_supported"`
+	IntrospectionAlgs          []string `json:"introspection_signing_alg_values_supported"`
 	ResponseAlgs               []string `json:"authorization_signing_alg_values_supported"`
 	RequestURIParameter        bool     `json:"request_uri_parameter_supported"`
 	IssParameter               bool     `json:"authorization_response_iss_parameter_supported"`
@@ -74,7 +75,7 @@ func (p *Provider) metadata() metadata {
 		},
 		ClaimsParameter: true, IssParameter: true, Challenges: []string{"S256"},
 		Prompts: []string{"none", "login", "consent", "select_account"}, UILocales: []string{"es", "en"},
-		RequestParameter: true, RequestAlgs: client.RequestAlgs(), ResponseAlgs: jwks.Algs(), DPoPAlgs: client.ProofAlgs(), BackchannelLogout: true, BackchannelLogoutSession: true,
+		RequestParameter: true, RequestAlgs: client.RequestAlgs(), ResponseAlgs: jwks.Algs(), IntrospectionAlgs: jwks.Algs(), DPoPAlgs: client.ProofAlgs(), BackchannelLogout: true, BackchannelLogoutSession: true,
 	}
 }
 

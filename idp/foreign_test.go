@@ -15,7 +15,7 @@ import (
 )
 
 // TestForeignFAPIClient: oauth4webapi, which knows nothing of us, goes through a
-// FAPI 2.0 login with each kind of DPoP key, once with signed request and response. SUTI_TEST_OAUTH4WEBAPI is its index.js.
+// FAPI 2.0 login with each kind of DPoP key, and without ES256 with signed requests and responses. SUTI_TEST_OAUTH4WEBAPI is its index.js.
 func TestForeignFAPIClient(t *testing.T) {
 	library := os.Getenv("SUTI_TEST_OAUTH4WEBAPI")
 	node, err := exec.LookPath("node")
@@ -30,7 +30,7 @@ func TestForeignFAPIClient(t *testing.T) {
 		for alg, c := range map[string]idp.Client{
 			"ES256":   {ID: "fapi-es", IDTokenAlg: "ES256", AccessTokens: idp.FormatJWT},
 			"Ed25519": {ID: "fapi-ed", IDTokenAlg: "EdDSA"},
-			"PS256":   {ID: "fapi-ps", IDTokenAlg: "ES256"},
+			"PS256":   {ID: "fapi-ps", IDTokenAlg: "PS256"},
 		} {
 			c.Profile = idp.ProfileFAPI2
 			a := w.register(c)
@@ -49,7 +49,7 @@ func (a *app) runNode(node, library, dpopAlg, alg string, who identity.PersonID)
 	point, private := must(a.key.PublicKey.Bytes())(t), must(a.key.Bytes())(t)
 	enc := base64.RawURLEncoding
 	conf := must(json.Marshal(map[string]any{
-		"issuer": a.w.issuer, "client_id": a.id, "redirect_uri": a.redirect, "dpop_alg": dpopAlg, "alg": alg, "signed": alg == "EdDSA",
+		"issuer": a.w.issuer, "client_id": a.id, "redirect_uri": a.redirect, "dpop_alg": dpopAlg, "alg": alg, "signed": alg != "ES256",
 		"key": map[string]string{"kty": "EC", "crv": "P-256", "kid": "k1", "x": enc.EncodeToString(point[1:33]), "y": enc.EncodeToString(point[33:]), "d": enc.EncodeToString(private)},
 	}))(t)
 	cmd := exec.CommandContext(t.Context(), node, "testdata/oauth4webapi.mjs")

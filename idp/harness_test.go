@@ -146,6 +146,7 @@ type world struct {
 	people *people
 	p      *idp.Provider
 	log    *audit.Log
+	keys   *keystore.Store
 	server *httptest.Server
 	issuer string
 }
@@ -197,7 +198,7 @@ func newWorldLogging(t *testing.T, d *db.DB, logger *slog.Logger, change ...func
 	}
 	w.p = must(idp.New(t.Context(), c))(t)
 	t.Cleanup(w.p.Settle)
-	w.log = log
+	w.log, w.keys = log, keys
 	site := must(web.New(web.Config{Public: must(web.ParsePublicURL(w.issuer))(t), Catalog: catalog, Pages: pages, Logger: logger, Now: w.clock.Now}))(t)
 	browser := must(site.NewBrowserMux(web.BrowserConfig{InsecureCrossOriginBypass: []string{idp.AuthorizePost, idp.LogoutPost}}))(t)
 	protocol := site.NewProtocolMux()

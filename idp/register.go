@@ -66,18 +66,20 @@ type Client struct {
 	PostLogoutURIs []string
 	Scopes         []string
 	Grants         []string // authorization_code and refresh_token by default
-	IDTokenAlg     string   // of ID, logout and JWT access tokens: ES256 by default, EdDSA, RS256 (legacy by default, never gov-fapi2)
+	IDTokenAlg     string   // of ID, logout and JWT access tokens: ES256 by default, PS256, EdDSA, RS256 (legacy by default, never gov-fapi2)
 	UserInfoAlg    string   // signs the answers of userinfo; "" for JSON
 	ResponseAlg    string   // signs authorization responses in the jwt modes (JARM); IDTokenAlg by default
-	SignedRequests bool     // its authorization requests must be signed (RFC 9101); needs keys
-	BackchannelURI string
-	DPoP           bool     // access tokens are always bound to a key (RFC 9449); gov-fapi2 always
-	AccessTokens   string   // FormatOpaque by default, or FormatJWT: at+jwt (RFC 9068), which lives a minute at most
-	Resources      []string // URIs for which it may ask access tokens (RFC 8707)
-	Serves         []string // URIs that it is: it may introspect tokens of its institution's clients for them
-	Exchanges      []string // URIs of services for which it may exchange a person's token (RFC 8693)
-	DetailTypes    []string // types of authorization details that it may ask for (RFC 9396)
-	Waivers        map[string]time.Time
+	// IntrospectionAlg signs answers of introspection that are asked for as JWT (RFC 9701); IDTokenAlg by default.
+	IntrospectionAlg string
+	SignedRequests   bool // its authorization requests must be signed (RFC 9101); needs keys
+	BackchannelURI   string
+	DPoP             bool     // access tokens are always bound to a key (RFC 9449); gov-fapi2 always
+	AccessTokens     string   // FormatOpaque by default, or FormatJWT: at+jwt (RFC 9068), which lives a minute at most
+	Resources        []string // URIs for which it may ask access tokens (RFC 8707)
+	Serves           []string // URIs that it is: it may introspect tokens of its institution's clients for them
+	Exchanges        []string // URIs of services for which it may exchange a person's token (RFC 8693)
+	DetailTypes      []string // types of authorization details that it may ask for (RFC 9396)
+	Waivers          map[string]time.Time
 }
 
 // Register adds a client. For clients that authenticate by secret it returns
@@ -99,7 +101,7 @@ func (p *Provider) Register(ctx context.Context, actor string, in Client) (secre
 	if err != nil {
 		return "", err
 	}
-	for _, alg := range []string{row.IDTokenAlg, row.UserInfoAlg, row.ResponseAlg} {
+	for _, alg := range []string{row.IDTokenAlg, row.UserInfoAlg, row.ResponseAlg, row.IntrospectionAlg} {
 		if err := p.keys.Have(ctx, alg); err != nil {
 			return "", err
 		}
@@ -132,7 +134,7 @@ func (p *Provider) row(in Client) (*store.Client, error) {
 	c := &store.Client{
 		ID: in.ID, Institution: in.Institution, Sector: in.Sector, Profile: in.Profile, Name: in.Name, AuthMethod: in.AuthMethod, JWKS: in.JWKS,
 		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg, UserInfoAlg: in.UserInfoAlg,
-		ResponseAlg: in.ResponseAlg, SignedRequests: in.SignedRequests, BackchannelURI: in.BackchannelURI, DPoP: in.DPoP || in.Profile == oauth.ProfileFAPI2, Waivers: in.Waivers, CreatedAt: now,
+		ResponseAlg: in.ResponseAlg, IntrospectionAlg: in.IntrospectionAlg, SignedRequests: in.SignedRequests, BackchannelURI: in.BackchannelURI, DPoP: in.DPoP || in.Profile == oauth.ProfileFAPI2, Waivers: in.Waivers, CreatedAt: now,
 		TokenFormat: in.AccessTokens, Resources: in.Resources, Serves: in.Serves, Exchanges: in.Exchanges, DetailTypes: in.DetailTypes,
 	}
 	if c.Sector == "" {
@@ -174,8 +176,8 @@ func checkNames(c *store.Client, _ time.Time) error {
 		return bad("the sector is another institution's")
 	case len(c.Sector) > 200:
 		return bad("the sector is too long")
-	case !signs(c, c.IDTokenAlg) || c.UserInfoAlg != "" && !signs(c, c.UserInfoAlg), c.ResponseAlg != "" && !signs(c, c.ResponseAlg):
-		return bad("what is signed is signed with ES256 or EdDSA, or with RS256 outside gov-fapi2")
+	case !signs(c, c.IDTokenAlg) || slices.ContainsFunc([]string{c.UserInfoAlg, c.ResponseAlg, c.IntrospectionAlg}, func(alg string) bool { return alg != "" && !signs(c, alg) }):
+		return bad("what is signed is signed with ES256, PS256 or EdDSA, or with RS256 outside gov-fapi2")
 	}
 	for _, s := range c.Scopes {
 		if !scopeRE.MatchString(s) {

@@ -73,7 +73,7 @@ func (p *Provider) registered(q db.Querier, c *store.Client) (Registered, error)
 	r := Registered{Created: c.CreatedAt, Disabled: c.DisabledAt, Version: c.Version, Client: Client{
 		ID: c.ID, Institution: c.Institution, Sector: c.Sector, Profile: c.Profile, Name: c.Name, AuthMethod: c.AuthMethod, JWKS: c.JWKS,
 		RedirectURIs: c.RedirectURIs, PostLogoutURIs: c.PostLogoutURIs, Scopes: c.Scopes, Grants: c.Grants, IDTokenAlg: c.IDTokenAlg, UserInfoAlg: c.UserInfoAlg,
-		ResponseAlg: c.ResponseAlg, SignedRequests: c.SignedRequests, BackchannelURI: c.BackchannelURI, DPoP: c.DPoP, Waivers: c.Waivers,
+		ResponseAlg: c.ResponseAlg, IntrospectionAlg: c.IntrospectionAlg, SignedRequests: c.SignedRequests, BackchannelURI: c.BackchannelURI, DPoP: c.DPoP, Waivers: c.Waivers,
 		AccessTokens: c.TokenFormat, Resources: c.Resources, Serves: c.Serves, Exchanges: c.Exchanges, DetailTypes: c.DetailTypes,
 	}}
 	for _, l := range lives {

@@ -187,7 +187,7 @@ func TestSignedResponses(t *testing.T) {
 			}
 		}
 		_, m := w.metadata()
-		if list, _ := m["authorization_signing_alg_values_supported"].([]any); len(list) != 3 || m["request_parameter_supported"] != true {
+		if list, _ := m["authorization_signing_alg_values_supported"].([]any); len(list) != 4 || m["request_parameter_supported"] != true {
 			w.t.Errorf("metadata %v", m)
 		}
 	})

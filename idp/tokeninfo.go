@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"oruro.gob.bo/suti/idp/internal/oauth"
@@ -223,7 +225,7 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 		knows, sees, err = p.mayKnow(r, c, a)
 	}
 	if errors.Is(err, store.ErrNotFound) || err == nil && !knows {
-		return reply(w, http.StatusOK, map[string]any{"active": false})
+		return p.introspected(w, r, c, map[string]any{"active": false})
 	}
 	if err != nil {
 		return err
@@ -253,7 +255,43 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 	if g != nil && sees {
 		body["sub"], body["acr"], body["auth_time"] = g.Sub, g.ACR, g.AuthAt.Unix()
 	}
-	return reply(w, http.StatusOK, body)
+	return p.introspected(w, r, c, body)
+}
+
+// typIntrospection is the media type of signed answers of introspection (RFC 9701 §5).
+const typIntrospection = "token-introspection+jwt"
+
+// introspected answers an introspection, as a JWT for the asking client if it
+// accepts one by that name (RFC 9701 §4).
+func (p *Provider) introspected(w http.ResponseWriter, r *http.Request, c *store.Client, body map[string]any) error {
+	if !accepts(r, "application/"+typIntrospection) {
+		return reply(w, http.StatusOK, body)
+	}
+	alg := c.IntrospectionAlg
+	if alg == "" {
+		alg = c.IDTokenAlg
+	}
+	token, err := p.keys.Sign(r.Context(), alg, typIntrospection, map[string]any{"iss": p.cfg.Issuer, "aud": c.ID, "iat": p.cfg.Now().Unix(), "token_introspection": body})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/"+typIntrospection)
+	w.Header().Set("Cache-Control", "no-store")
+	_, err = io.WriteString(w, token)
+	return err
+}
+
+// accepts reports whether a request names a media type in Accept, and not only to refuse it.
+func accepts(r *http.Request, mediaType string) bool {
+	for _, header := range r.Header.Values("Accept") {
+		for part := range strings.SplitSeq(header, ",") {
+			name, params, err := mime.ParseMediaType(part)
+			if q, qerr := strconv.ParseFloat(params["q"], 64); err == nil && name == mediaType && (params["q"] == "" || qerr == nil && q > 0) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // mayKnow reports whether a client may learn of a token, and whether of its

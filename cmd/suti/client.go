@@ -139,9 +139,10 @@ func (c *cli) newClientAddCommand() *cobra.Command {
 	fl.StringVar(&f.in.BackchannelURI, "backchannel-logout-uri", "", "where the end of a session is told; its host also needs backchannel.hosts if it is not public")
 	fl.StringArrayVar(&f.in.Scopes, "scope", []string{"openid", "profile"}, "what it may ask for; repeated")
 	fl.StringArrayVar(&f.in.Grants, "grant", nil, "authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code, urn:ietf:params:oauth:grant-type:token-exchange; the first two by default; repeated")
-	fl.StringVar(&f.in.IDTokenAlg, "id-token-alg", "", "signs its ID and JWT access tokens: ES256, EdDSA, or RS256 outside gov-fapi2")
+	fl.StringVar(&f.in.IDTokenAlg, "id-token-alg", "", "signs its ID and JWT access tokens: ES256, PS256, EdDSA, or RS256 outside gov-fapi2")
 	fl.StringVar(&f.in.UserInfoAlg, "userinfo-alg", "", "signs the answers of userinfo, which are JSON without: as --id-token-alg")
 	fl.StringVar(&f.in.ResponseAlg, "response-alg", "", "signs the answers to its authorization requests in the jwt response modes (JARM); as --id-token-alg, and that by default")
+	fl.StringVar(&f.in.IntrospectionAlg, "introspection-alg", "", "signs answers of introspection that it asks for as JWT (RFC 9701); as --id-token-alg, and that by default")
 	fl.BoolVar(&f.in.SignedRequests, "signed-requests", false, "take only signed authorization requests from it (request objects, RFC 9101)")
 	fl.BoolVar(&f.in.DPoP, "dpop", false, "bind its access tokens to keys that it proves (DPoP), always; gov-fapi2 clients do anyway")
 	fl.StringVar(&f.in.AccessTokens, "access-tokens", "", "opaque, which is the default, or jwt (RFC 9068) for interfaces that judge them by themselves; either lives a minute")
@@ -180,7 +181,7 @@ func (c *cli) tellClient(ctx context.Context, f adminFlags, path string, in any)
 	rows := [][]string{
 		{"client_id", v.ID}, {"name", v.Name}, {"state", state}, {"institution", v.Institution}, {"profile", v.Profile}, {"authenticates by", v.AuthMethod},
 		{"redirect URIs", strings.Join(v.RedirectURIs, " ")}, {"post-logout URIs", strings.Join(v.PostLogoutURIs, " ")}, {"back-channel URI", v.BackchannelURI},
-		{"scopes", strings.Join(v.Scopes, " ")}, {"grants", strings.Join(v.Grants, " ")}, {"ID tokens", v.IDTokenAlg}, {"userinfo", v.UserInfoAlg}, {"keys", keyIDs(v.JWKS)}, {"responses in jwt modes", v.ResponseAlg}, {"signed requests", whether(v.SignedRequests, "always")}, {"DPoP", whether(v.DPoP, "always")},
+		{"scopes", strings.Join(v.Scopes, " ")}, {"grants", strings.Join(v.Grants, " ")}, {"ID tokens", v.IDTokenAlg}, {"userinfo", v.UserInfoAlg}, {"keys", keyIDs(v.JWKS)}, {"responses in jwt modes", v.ResponseAlg}, {"signed introspection", v.IntrospectionAlg}, {"signed requests", whether(v.SignedRequests, "always")}, {"DPoP", whether(v.DPoP, "always")},
 		{"access tokens", v.AccessTokens}, {"may ask for", strings.Join(v.Resources, " ")}, {"serves", strings.Join(v.Serves, " ")}, {"authorization details", strings.Join(v.DetailTypes, " ")}, {"exchanges for", strings.Join(v.Exchanges, " ")},
 		{"registered", dateTime(v.Created)}, {"version", fmt.Sprint(v.Version)},
 	}

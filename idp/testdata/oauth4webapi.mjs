@@ -1,5 +1,5 @@
 // A FAPI 2.0 client made of oauth4webapi alone: PAR, private_key_jwt, DPoP with
-// the server's nonces, signed requests and responses if asked (JAR, JARM), JWT access token, userinfo, refresh, introspection,
+// the server's nonces, signed requests and responses if asked (JAR, JARM, RFC 9701), JWT access token, userinfo, refresh, introspection,
 // revocation. It speaks to the test line by line: it prints {"visit": address}
 // and reads the address that the browser came back to.
 import { createInterface } from "node:readline"
@@ -16,6 +16,7 @@ const as = await o.processDiscoveryResponse(issuer, await o.discoveryRequest(iss
 const key = await crypto.subtle.importKey("jwk", conf.key, { name: "ECDSA", namedCurve: "P-256" }, false, ["sign"])
 const auth = o.PrivateKeyJwt({ key, kid: conf.key.kid })
 const client = { client_id: conf.client_id, id_token_signed_response_alg: conf.alg, authorization_signed_response_alg: conf.alg }
+if (conf.signed) client.introspection_signed_response_alg = conf.alg
 const DPoP = o.DPoP(client, await o.generateKeyPair(conf.dpop_alg))
 
 // again repeats a call once if the server asks for a nonce.
@@ -56,7 +57,9 @@ const sub = o.getValidatedIdTokenClaims(tokens).sub
 const who = await again(async () => o.processUserInfoResponse(as, client, sub, await o.userInfoRequest(as, client, tokens.access_token, { DPoP, ...insecure })))
 const fresh = await again(async () =>
   o.processRefreshTokenResponse(as, client, await o.refreshTokenGrantRequest(as, client, auth, tokens.refresh_token, { DPoP, ...insecure })))
-const seen = await o.processIntrospectionResponse(as, client, await o.introspectionRequest(as, client, auth, fresh.access_token, insecure))
+const told = await o.introspectionRequest(as, client, auth, fresh.access_token, insecure)
+const seen = await o.processIntrospectionResponse(as, client, told)
+if (conf.signed) await o.validateApplicationLevelSignature(as, told, insecure)
 await o.processRevocationResponse(await o.revocationRequest(as, client, auth, fresh.refresh_token, insecure))
 const after = await o.processIntrospectionResponse(as, client, await o.introspectionRequest(as, client, auth, fresh.access_token, insecure))
 const downgrade = await fetch(as.userinfo_endpoint, { headers: { authorization: `Bearer ${tokens.access_token}` } })

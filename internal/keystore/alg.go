@@ -15,20 +15,21 @@ import (
 type Alg string
 
 // The algorithms. A key signs digests at least as strong as its curve; RSA
-// signs PKCS #1 v1.5 (RFC 8017 §8.2) only, so that no key is used with two paddings.
+// has one padding, PKCS #1 v1.5 (RFC 8017 §8.2) or PSS (§8.1), so that no key is used with two.
 const (
 	ES256   Alg = "ES256"   // ECDSA on P-256 with SHA-256, SHA-384 or SHA-512
 	ES384   Alg = "ES384"   // ECDSA on P-384 with SHA-384 or SHA-512
 	EdDSA   Alg = "EdDSA"   // Ed25519 (RFC 8032), pure: signs messages, not digests
 	RS256   Alg = "RS256"   // RSA-2048 with SHA-256, SHA-384 or SHA-512
 	RSA3072 Alg = "RSA3072" // RSA-3072 with the same
+	PS256   Alg = "PS256"   // RSA-3072 with SHA-256, PSS and a salt of 32 bytes (RFC 7518 §3.5)
 )
 
 // publicExponent is the only exponent that keys here have.
 const publicExponent = 65537
 
 // Algs returns all algorithms.
-func Algs() []Alg { return []Alg{ES256, ES384, EdDSA, RS256, RSA3072} }
+func Algs() []Alg { return []Alg{ES256, ES384, EdDSA, RS256, RSA3072, PS256} }
 
 // Valid reports whether a is one of [Algs].
 func (a Alg) Valid() bool { return slices.Contains(Algs(), a) }
@@ -55,7 +56,7 @@ func (a Alg) generate() (crypto.Signer, error) {
 	case EdDSA:
 		_, k, err := ed25519.GenerateKey(rand.Reader)
 		return k, err
-	case RS256, RSA3072:
+	case RS256, RSA3072, PS256:
 		return rsa.GenerateKey(rand.Reader, a.bits())
 	}
 	return nil, fmt.Errorf("%w: algorithm %q", ErrSpec, string(a))
@@ -69,7 +70,7 @@ func (a Alg) fits(k any) (crypto.Signer, bool) {
 	case ed25519.PrivateKey:
 		return k, a == EdDSA
 	case *rsa.PrivateKey:
-		return k, (a == RS256 || a == RSA3072) && k.N.BitLen() == a.bits() && k.E == publicExponent && len(k.Primes) == 2
+		return k, (a == RS256 || a == RSA3072 || a == PS256) && k.N.BitLen() == a.bits() && k.E == publicExponent && len(k.Primes) == 2
 	}
 	return nil, false
 }
@@ -90,11 +91,13 @@ func (a Alg) CheckDigest(digest []byte, opts crypto.SignerOpts) error {
 		return nil
 	case ES384:
 		permitted = []crypto.Hash{crypto.SHA384, crypto.SHA512}
+	case PS256:
+		permitted = []crypto.Hash{crypto.SHA256}
 	case ES256, RS256, RSA3072:
 		permitted = []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512}
 	}
-	if _, pss := opts.(*rsa.PSSOptions); pss {
-		return fmt.Errorf("%w: PSS", ErrDigest)
+	if o, pss := opts.(*rsa.PSSOptions); pss != (a == PS256) || pss && o.SaltLength != rsa.PSSSaltLengthEqualsHash && o.SaltLength != crypto.SHA256.Size() {
+		return fmt.Errorf("%w: %s with another padding or salt", ErrDigest, a)
 	}
 	if !slices.Contains(permitted, h) {
 		return fmt.Errorf("%w: %s with hash %d", ErrDigest, a, h)
@@ -106,13 +109,16 @@ func (a Alg) CheckDigest(digest []byte, opts crypto.SignerOpts) error {
 }
 
 // verify reports whether sig is a signature of what CheckDigest accepted.
-func verify(pub crypto.PublicKey, digest []byte, h crypto.Hash, sig []byte) bool {
+func (a Alg) verify(pub crypto.PublicKey, digest []byte, h crypto.Hash, sig []byte) bool {
 	switch pub := pub.(type) {
 	case *ecdsa.PublicKey:
 		return ecdsa.VerifyASN1(pub, digest, sig)
 	case ed25519.PublicKey:
 		return ed25519.Verify(pub, digest, sig)
 	case *rsa.PublicKey:
+		if a == PS256 {
+			return rsa.VerifyPSS(pub, h, digest, sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		}
 		return rsa.VerifyPKCS1v15(pub, h, digest, sig) == nil
 	}
 	return false

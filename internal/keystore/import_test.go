@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"os/exec"
+	"slices"
 	"testing"
 
 	"oruro.gob.bo/suti/internal/db"
@@ -31,6 +32,8 @@ func openssl(t testing.TB, args ...string) []byte {
 	return out
 }
 
+var rsa3072 = []keystore.Alg{keystore.RSA3072, keystore.PS256}
+
 // TestImportFromOpenSSL imports foreign keys of every algorithm and signs with them.
 func TestImportFromOpenSSL(t *testing.T) {
 	t.Parallel()
@@ -41,6 +44,7 @@ func TestImportFromOpenSSL(t *testing.T) {
 			keystore.EdDSA:   {"genpkey", "-algorithm", "ed25519"},
 			keystore.RS256:   {"genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"},
 			keystore.RSA3072: {"genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072"},
+			keystore.PS256:   {"genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072"},
 		} {
 			text := openssl(t, args...)
 			p, err := s.ImportPEM(keystore.Spec{Purpose: "tsa", Alg: alg, Activate: true}, text)
@@ -59,6 +63,9 @@ func TestImportFromOpenSSL(t *testing.T) {
 				t.Errorf("%s: other public key, or %v", alg, err)
 			}
 			for _, other := range keystore.Algs() {
+				if alg != other && slices.Contains(rsa3072, alg) && slices.Contains(rsa3072, other) {
+					continue // one kind of key; whoever imports it chooses its one padding
+				}
 				if _, err := s.ImportPEM(keystore.Spec{Purpose: "tsa", Alg: other}, text); (err == nil) != (other == alg) {
 					t.Errorf("%s as %s: %v", alg, other, err)
 				}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	crand "crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"database/sql"
@@ -43,11 +44,14 @@ func (c *checked) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([
 	if err := c.alg.CheckDigest(digest, opts); err != nil {
 		return nil, err
 	}
+	if rand == nil && c.alg == PS256 { // whose salt is random
+		rand = crand.Reader
+	}
 	sig, err := c.key().Sign(rand, digest, opts)
 	if err != nil {
 		return nil, fmt.Errorf("keystore: sign with %s key: %w", c.alg, err)
 	}
-	if !verify(c.key().Public(), digest, opts.HashFunc(), sig) {
+	if !c.alg.verify(c.key().Public(), digest, opts.HashFunc(), sig) {
 		return nil, ErrSelfCheck
 	}
 	return sig, nil

@@ -88,7 +88,7 @@ func (k *Keys) Ensure(ctx context.Context) error {
 }
 
 // Algs are the algorithms with which tokens can be signed.
-func Algs() []string { return []string{"ES256", "EdDSA", "RS256"} }
+func Algs() []string { return []string{"ES256", "PS256", "EdDSA", "RS256"} }
 
 // Have makes an active key of alg, one of [Algs], unless there is one: keys of
 // algorithms that no client asked for do not exist. "" is none.
@@ -193,11 +193,14 @@ func (k *Keys) Sign(ctx context.Context, alg, typ string, claims map[string]any)
 	enc := base64.RawURLEncoding
 	signed := enc.EncodeToString(head) + "." + enc.EncodeToString(body)
 	sum := sha256.Sum256([]byte(signed))
-	message, hash := sum[:], crypto.SHA256
-	if alg == "EdDSA" { // signs messages (RFC 8037 §3.1)
-		message, hash = []byte(signed), crypto.Hash(0)
+	message, opts := sum[:], crypto.SignerOpts(crypto.SHA256)
+	switch alg {
+	case "EdDSA": // signs messages (RFC 8037 §3.1)
+		message, opts = []byte(signed), crypto.Hash(0)
+	case "PS256":
+		opts = &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash} // RFC 7518 §3.5
 	}
-	sig, err := signer.Sign(rand.Reader, message, hash)
+	sig, err := signer.Sign(rand.Reader, message, opts)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
@@ -243,7 +246,7 @@ func (k *Keys) Verify(ctx context.Context, token string, types ...string) ([]byt
 	if len(token) > maxTokenBytes || strings.Count(token, ".") != 2 {
 		return nil, ErrToken
 	}
-	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA, jose.RS256})
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.PS256, jose.EdDSA, jose.RS256})
 	if err != nil || len(jws.Signatures) != 1 {
 		return nil, ErrToken
 	}
@@ -276,7 +279,7 @@ func fits(pub crypto.PublicKey, alg string) bool {
 	case ed25519.PublicKey:
 		return alg == "EdDSA"
 	case *rsa.PublicKey:
-		return alg == "RS256"
+		return alg == "RS256" || alg == "PS256" // which of them, the key's own alg says
 	}
 	return false
 }

@@ -23,21 +23,23 @@ type Client struct {
 	PostLogoutURIs []string
 	Scopes         []string
 	Grants         []string // grant types
-	IDTokenAlg     string   // ES256, EdDSA or RS256
+	IDTokenAlg     string   // ES256, PS256, EdDSA or RS256
 	UserInfoAlg    string   // algorithm of signed answers of userinfo, "" for JSON
 	ResponseAlg    string   // algorithm of signed authorization responses, "" for IDTokenAlg
-	SignedRequests bool     // its authorization requests must be signed
-	BackchannelURI string
-	DPoP           bool                 // access tokens are always bound to a key
-	TokenFormat    string               // opaque or jwt
-	Resources      []string             // URIs that it may ask tokens for
-	Serves         []string             // URIs that it is: whose tokens it may introspect
-	Exchanges      []string             // URIs of services that it may exchange a person's token for
-	DetailTypes    []string             // types of authorization details that it may ask for
-	Waivers        map[string]time.Time // waived rule -> until
-	CreatedAt      time.Time
-	DisabledAt     time.Time
-	Version        int64
+	// IntrospectionAlg signs answers of introspection that are asked for as JWT, "" for IDTokenAlg.
+	IntrospectionAlg string
+	SignedRequests   bool // its authorization requests must be signed
+	BackchannelURI   string
+	DPoP             bool                 // access tokens are always bound to a key
+	TokenFormat      string               // opaque or jwt
+	Resources        []string             // URIs that it may ask tokens for
+	Serves           []string             // URIs that it is: whose tokens it may introspect
+	Exchanges        []string             // URIs of services that it may exchange a person's token for
+	DetailTypes      []string             // types of authorization details that it may ask for
+	Waivers          map[string]time.Time // waived rule -> until
+	CreatedAt        time.Time
+	DisabledAt       time.Time
+	Version          int64
 }
 
 // Public reports whether the client cannot authenticate.
@@ -51,15 +53,15 @@ func (c *Client) Waived(rule string, t time.Time) bool {
 
 const clientColumns = `id, institution, sector, profile, name, auth_method, jwks, redirect_uris, post_logout_uris,
 	scopes, grants, id_token_alg, backchannel_uri, waivers, created_at, disabled_at, version, dpop,
-	token_format, resources, serves, signing_alg, userinfo_alg, exchanges, detail_types, signed_requests, response_alg`
+	token_format, resources, serves, signing_alg, userinfo_alg, exchanges, detail_types, signed_requests, response_alg, introspection_alg`
 
 // InsertClient adds a client. A taken id is a unique violation of idp_client.
 func InsertClient(tx *db.Tx, c *Client) error {
 	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)`,
 		c.ID, string(c.Institution), c.Sector, c.Profile, c.Name, c.AuthMethod, c.JWKS, encode(c.RedirectURIs), encode(c.PostLogoutURIs),
 		strings.Join(c.Scopes, " "), strings.Join(c.Grants, " "), oldAlg(c.IDTokenAlg), c.BackchannelURI, encode(c.Waivers), db.Micros(c.CreatedAt), micros(c.DisabledAt), flag(c.DPoP),
-		c.TokenFormat, encode(list(c.Resources)), encode(list(c.Serves)), c.IDTokenAlg, c.UserInfoAlg, encode(list(c.Exchanges)), encode(list(c.DetailTypes)), flag(c.SignedRequests), c.ResponseAlg)
+		c.TokenFormat, encode(list(c.Resources)), encode(list(c.Serves)), c.IDTokenAlg, c.UserInfoAlg, encode(list(c.Exchanges)), encode(list(c.DetailTypes)), flag(c.SignedRequests), c.ResponseAlg, c.IntrospectionAlg)
 	return err
 }
 
@@ -132,7 +134,7 @@ func scanClient(scan func(...any) error) (*Client, error) {
 	var disabled sql.NullInt64
 	err := scan(&c.ID, &institution, &c.Sector, &c.Profile, &c.Name, &c.AuthMethod, &c.JWKS, &redirect, &postLogout,
 		&scopes, &grants, &c.IDTokenAlg, &c.BackchannelURI, &waivers, &created, &disabled, &c.Version, &dpop,
-		&c.TokenFormat, &resources, &serves, &alg, &c.UserInfoAlg, &exchanges, &details, &signed, &c.ResponseAlg)
+		&c.TokenFormat, &resources, &serves, &alg, &c.UserInfoAlg, &exchanges, &details, &signed, &c.ResponseAlg, &c.IntrospectionAlg)
 	if err != nil {
 		return nil, notFound(err)
 	}
@@ -241,6 +243,6 @@ func PersonBySubject(q db.Querier, sector, sub string) (identity.PersonID, error
 // InsertLocal adds the client that stands for the provider's own pages, unless it is there.
 func InsertLocal(tx *db.Tx, id string, now time.Time) error {
 	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
-		VALUES ($1, '', '', 'gov-web', 'Suti', 'none', '', '[]', '[]', '', '', 'ES256', '', '{}', $2, NULL, 1, 0, 'opaque', '[]', '[]', '', '', '[]', '[]', 0, '') ON CONFLICT (id) DO NOTHING`, id, db.Micros(now))
+		VALUES ($1, '', '', 'gov-web', 'Suti', 'none', '', '[]', '[]', '', '', 'ES256', '', '{}', $2, NULL, 1, 0, 'opaque', '[]', '[]', '', '', '[]', '[]', 0, '', '') ON CONFLICT (id) DO NOTHING`, id, db.Micros(now))
 	return err
 }

@@ -59,7 +59,7 @@ func Run(t *testing.T, b Backend) {
 			checkType(t, alg, pub)
 			checkSignatures(t, alg, s)
 			checkRefusals(t, alg, s)
-			checkCertificate(t, s)
+			checkCertificate(t, alg, s)
 			checkConcurrent(t, alg, s)
 		})
 	}
@@ -80,7 +80,7 @@ func checkType(t *testing.T, alg keystore.Alg, pub crypto.PublicKey) {
 	case ed25519.PublicKey:
 		ok = alg == keystore.EdDSA
 	case *rsa.PublicKey:
-		ok = (alg == keystore.RS256 && pub.N.BitLen() == 2048 || alg == keystore.RSA3072 && pub.N.BitLen() == 3072) && pub.E == 65537
+		ok = (alg == keystore.RS256 && pub.N.BitLen() == 2048 || (alg == keystore.RSA3072 || alg == keystore.PS256) && pub.N.BitLen() == 3072) && pub.E == 65537
 	}
 	if !ok {
 		t.Errorf("%s has a public key of type %T", alg, pub)
@@ -94,8 +94,18 @@ func permitted(alg keystore.Alg) []crypto.Hash {
 		return []crypto.Hash{0}
 	case keystore.ES384:
 		return []crypto.Hash{crypto.SHA384, crypto.SHA512}
+	case keystore.PS256:
+		return []crypto.Hash{crypto.SHA256}
 	}
 	return []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512}
+}
+
+// options are how a key of the algorithm signs a digest of h.
+func options(alg keystore.Alg, h crypto.Hash) crypto.SignerOpts {
+	if alg == keystore.PS256 {
+		return &rsa.PSSOptions{Hash: h, SaltLength: rsa.PSSSaltLengthEqualsHash}
+	}
+	return h
 }
 
 func digest(h crypto.Hash, msg []byte) []byte {
@@ -116,15 +126,15 @@ func checkSignatures(t *testing.T, alg keystore.Alg, s crypto.Signer) {
 			if !random {
 				source = nil // deterministic where the implementation can
 			}
-			sig, err := s.Sign(source, digest(h, msg), h)
+			sig, err := s.Sign(source, digest(h, msg), options(alg, h))
 			if err != nil {
 				t.Errorf("hash %d: %v", h, err)
 				continue
 			}
-			if !Verify(t, s.Public(), h, msg, sig) {
+			if !Verify(t, s.Public(), options(alg, h), msg, sig) {
 				t.Errorf("hash %d: openssl does not accept the signature", h)
 			}
-			if Verify(t, s.Public(), h, append(msg, '.'), sig) {
+			if Verify(t, s.Public(), options(alg, h), append(msg, '.'), sig) {
 				t.Errorf("hash %d: openssl accepts another message", h)
 			}
 		}
@@ -132,8 +142,9 @@ func checkSignatures(t *testing.T, alg keystore.Alg, s crypto.Signer) {
 }
 
 // Verify asks the openssl command whether sig signs msg.
-func Verify(t *testing.T, pub crypto.PublicKey, h crypto.Hash, msg, sig []byte) bool {
+func Verify(t *testing.T, pub crypto.PublicKey, opts crypto.SignerOpts, msg, sig []byte) bool {
 	t.Helper()
+	h := opts.HashFunc()
 	path, err := exec.LookPath("openssl")
 	if err != nil {
 		if os.Getenv("SUTI_TEST_REQUIRE") == "1" {
@@ -154,6 +165,9 @@ func Verify(t *testing.T, pub crypto.PublicKey, h crypto.Hash, msg, sig []byte) 
 		}
 	}
 	args := []string{"dgst", "-" + strings.ToLower(strings.ReplaceAll(h.String(), "-", "")), "-verify", "pub", "-signature", "sig", "msg"}
+	if _, pss := opts.(*rsa.PSSOptions); pss {
+		args = append([]string{args[0], "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32"}, args[1:]...)
+	}
 	if h == 0 {
 		args = []string{"pkeyutl", "-verify", "-pubin", "-inkey", "pub", "-rawin", "-in", "msg", "-sigfile", "sig"}
 	}
@@ -187,22 +201,32 @@ func checkRefusals(t *testing.T, alg keystore.Alg, s crypto.Signer) {
 	}
 	for _, n := range []int{0, 31, 33, 47, 49, 63, 65} {
 		for _, h := range permitted(alg) {
-			refuse("length", make([]byte, n), h)
+			refuse("length", make([]byte, n), options(alg, h))
 		}
 	}
 	refuse("no hash", make([]byte, 32), crypto.Hash(0))
-	refuse("PSS", make([]byte, 48), &rsa.PSSOptions{Hash: crypto.SHA384})
+	refuse("PSS", make([]byte, 48), &rsa.PSSOptions{Hash: crypto.SHA384, SaltLength: rsa.PSSSaltLengthEqualsHash})
+	if alg == keystore.PS256 {
+		refuse("PKCS #1 v1.5", make([]byte, 32), crypto.SHA256)
+		refuse("a salt of 20 bytes", make([]byte, 32), &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: 20})
+		refuse("a salt of any length", make([]byte, 32), &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthAuto})
+	} else {
+		refuse("PSS with SHA-256", make([]byte, 32), &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash})
+	}
 	if alg == keystore.ES384 {
 		refuse("SHA-256 with P-384", make([]byte, 32), crypto.SHA256)
 	}
 }
 
-func checkCertificate(t *testing.T, s crypto.Signer) {
+func checkCertificate(t *testing.T, alg keystore.Alg, s crypto.Signer) {
 	t.Helper()
 	c := &x509.Certificate{
 		SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "prueba"},
 		NotBefore: time.Unix(1_700_000_000, 0), NotAfter: time.Unix(1_900_000_000, 0),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	if alg == keystore.PS256 {
+		c.SignatureAlgorithm = x509.SHA256WithRSAPSS
 	}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, s.Public(), s)
 	if err != nil {
@@ -223,8 +247,8 @@ func checkConcurrent(t *testing.T, alg keystore.Alg, s crypto.Signer) {
 		wg.Go(func() {
 			msg := bytes.Repeat([]byte{byte(i)}, 50)
 			for range 4 {
-				sig, err := s.Sign(rand.Reader, digest(h, msg), h)
-				if err != nil || !stdVerify(s.Public(), h, msg, sig) {
+				sig, err := s.Sign(rand.Reader, digest(h, msg), options(alg, h))
+				if err != nil || !stdVerify(s.Public(), options(alg, h), msg, sig) {
 					t.Errorf("goroutine %d: %v, or a wrong signature", i, err)
 				}
 			}
@@ -233,13 +257,17 @@ func checkConcurrent(t *testing.T, alg keystore.Alg, s crypto.Signer) {
 	wg.Wait()
 }
 
-func stdVerify(pub crypto.PublicKey, h crypto.Hash, msg, sig []byte) bool {
+func stdVerify(pub crypto.PublicKey, opts crypto.SignerOpts, msg, sig []byte) bool {
+	h := opts.HashFunc()
 	switch pub := pub.(type) {
 	case *ecdsa.PublicKey:
 		return ecdsa.VerifyASN1(pub, digest(h, msg), sig)
 	case ed25519.PublicKey:
 		return ed25519.Verify(pub, msg, sig)
 	case *rsa.PublicKey:
+		if pss, ok := opts.(*rsa.PSSOptions); ok {
+			return rsa.VerifyPSS(pub, h, digest(h, msg), sig, pss) == nil
+		}
 		return rsa.VerifyPKCS1v15(pub, h, digest(h, msg), sig) == nil
 	}
 	return false
