@@ -19,14 +19,42 @@ import (
 // ended, or is another person's: the three look alike from outside.
 var ErrNotFound = errors.New("idp: no such session, permission or client of this person")
 
+// OwnDevice is a browser, or a device without one, in which a person is signed in.
+type OwnDevice struct {
+	ID       string
+	Sessions []OwnSession // newest first, never empty
+}
+
 // OwnSession is one of a person's sign-on sessions, as she sees it.
 type OwnSession struct {
 	ID        string
 	Device    string // a few words, for instance "Firefox, Android"
+	DeviceID  string // the device it lies beneath
 	Shared    bool   // she said that others use the device
+	Lapsed    bool   // idle too long: whoever comes back is asked who she is, but applications may go on
 	CreatedAt time.Time
 	SeenAt    time.Time // to the minute
 	ExpiresAt time.Time // at the latest
+
+	Applications []OwnApplication // entered in it, newest first
+}
+
+// OwnApplication is one application's session beneath a sign-on session.
+type OwnApplication struct {
+	SID         string
+	Client      string
+	Name        string
+	Institution identity.InstitutionID
+	Since       time.Time
+	Grants      []OwnGrant // that may still be used, newest first
+}
+
+// OwnGrant is what an application was given at one entry.
+type OwnGrant struct {
+	ID        string
+	Scopes    []string
+	Since     time.Time
+	Renewable bool // it has a refresh token
 }
 
 // OwnConsent is what a person allows one application.
@@ -46,7 +74,7 @@ type ClientInfo struct {
 	Disabled    bool
 }
 
-// Sessions returns a person's live sessions, newest first.
+// Sessions returns a person's sessions that stand, newest first.
 func (p *Provider) Sessions(ctx context.Context, person identity.PersonID) ([]OwnSession, error) {
 	list, err := p.session.Of(ctx, person)
 	if err != nil {
@@ -54,7 +82,7 @@ func (p *Provider) Sessions(ctx context.Context, person identity.PersonID) ([]Ow
 	}
 	out := make([]OwnSession, 0, len(list))
 	for _, s := range list {
-		out = append(out, OwnSession{ID: s.ID, Device: s.Device, Shared: s.Shared, CreatedAt: s.CreatedAt, SeenAt: s.SeenAt, ExpiresAt: s.ExpiresAt})
+		out = append(out, OwnSession{ID: s.ID, Device: s.Device, DeviceID: s.DeviceID, Shared: s.Shared, Lapsed: s.Lapsed(p.cfg.Now()), CreatedAt: s.CreatedAt, SeenAt: s.SeenAt, ExpiresAt: s.ExpiresAt})
 	}
 	return out, nil
 }

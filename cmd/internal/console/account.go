@@ -79,44 +79,6 @@ func holding(k identity.AppointmentKind) string {
 	return "console.post.titular"
 }
 
-// sessions shows where the person is signed in.
-func (s *site) sessions(w http.ResponseWriter, r *http.Request) error {
-	me := who(r)
-	list, err := s.c.Account.Sessions(r.Context(), me.Person())
-	if err != nil {
-		return err
-	}
-	type row struct {
-		idp.OwnSession
-		Here bool
-	}
-	var here, others []row
-	for _, v := range list {
-		if v.ID == me.Session() {
-			here = append(here, row{v, true})
-		} else {
-			others = append(others, row{v, false})
-		}
-	}
-	return s.render(w, r, "/cuenta/sesiones", web.Page{Template: "sesiones", Title: "console.sessions.title", Return: "/cuenta/sesiones", Data: struct {
-		List   []row
-		Others int
-		Done   bool
-	}{append(here, others...), len(others), done(r, "cerrar") != ""}})
-}
-
-func (s *site) endSession(w http.ResponseWriter, r *http.Request) error {
-	form, err := web.Form(r, maxForm)
-	if err != nil {
-		return err
-	}
-	me, id := who(r), form.Get("sesion")
-	if id == me.Session() {
-		return s.leave(w, r)
-	}
-	return s.after(w, s.c.Account.EndSession(r.Context(), me.Person(), id), "/cuenta/sesiones", "cerrar")
-}
-
 func (s *site) leave(w http.ResponseWriter, r *http.Request) error {
 	if err := s.c.Account.SignOut(w, r); err != nil {
 		return err

@@ -41,7 +41,10 @@ const (
 
 // Account is what the provider knows of a person's sessions and permissions.
 type Account interface {
-	Sessions(ctx context.Context, person identity.PersonID) ([]idp.OwnSession, error)
+	Devices(ctx context.Context, person identity.PersonID) ([]idp.OwnDevice, error)
+	EndDevice(ctx context.Context, person identity.PersonID, id string) error
+	EndApplication(ctx context.Context, person identity.PersonID, sid string) error
+	EndGrant(ctx context.Context, person identity.PersonID, id string) error
 	EndSession(ctx context.Context, person identity.PersonID, id string) error
 	EndOtherSessions(ctx context.Context, person identity.PersonID, keep string) (int, error)
 	Consents(ctx context.Context, person identity.PersonID) ([]idp.OwnConsent, error)
@@ -111,6 +114,9 @@ func Register(c Config) error {
 	own("GET /cuenta/sesiones", s.sessions)
 	own("POST /cuenta/sesiones/cerrar", s.endSession)
 	own("POST /cuenta/sesiones/cerrar-otras", s.endOthers)
+	own("POST /cuenta/sesiones/cerrar-equipo", s.endDevice)
+	own("POST /cuenta/sesiones/salir-aplicacion", s.endApplication)
+	own("POST /cuenta/sesiones/terminar-entrada", s.endGrant)
 	own("GET /cuenta/permisos", s.permissions)
 	own("POST /cuenta/permisos/retirar", s.withdraw)
 	own("GET /cuenta/actividad", s.activity)

@@ -48,13 +48,13 @@ func TestAccountIsForThePersonSignedIn(t *testing.T) {
 			t.Errorf("%s without a session: %d %s", path, res.StatusCode, to)
 		}
 	}
-	for _, path := range []string{"/cuenta/sesiones/cerrar", "/cuenta/sesiones/cerrar-otras", "/cuenta/permisos/retirar"} {
+	for _, path := range []string{"/cuenta/sesiones/cerrar", "/cuenta/sesiones/cerrar-otras", "/cuenta/sesiones/cerrar-equipo", "/cuenta/sesiones/salir-aplicacion", "/cuenta/sesiones/terminar-entrada", "/cuenta/permisos/retirar"} {
 		if res, _ := w.do(http.MethodPost, path, "sesion=ses_a&aplicacion=tramites", form...); res.StatusCode != http.StatusSeeOther {
 			t.Errorf("%s without a session: %d", path, res.StatusCode)
 		}
 	}
 	w.enter(w.ana, "ses_a")
-	for _, path := range []string{"/cuenta/sesiones/cerrar", "/cuenta/sesiones/cerrar-otras", "/cuenta/permisos/retirar", "/cuenta/salir"} {
+	for _, path := range []string{"/cuenta/sesiones/cerrar", "/cuenta/sesiones/cerrar-otras", "/cuenta/sesiones/cerrar-equipo", "/cuenta/sesiones/salir-aplicacion", "/cuenta/sesiones/terminar-entrada", "/cuenta/permisos/retirar", "/cuenta/salir"} {
 		if res, _ := w.do(http.MethodPost, path, "sesion=ses_b", "Content-Type", form[1], "Origin", "https://evil.example"); res.StatusCode != http.StatusForbidden {
 			t.Errorf("%s from another site: %d", path, res.StatusCode)
 		}
@@ -104,6 +104,37 @@ func TestSessions(t *testing.T) {
 	want := []string{"end " + string(w.ana) + " ses_b", "end " + string(w.ana) + " ses_e", "end-others " + string(w.ana) + " ses_a", "sign-out"}
 	if !slices.Equal(w.provider.calls, want) {
 		t.Errorf("called %q, want %q", w.provider.calls, want)
+	}
+}
+
+// Each level of what is open can be ended alone: device, session, application, entry.
+func TestLevelsOfSessions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.enter(w.ana, "ses_a")
+	body := w.get("/cuenta/sesiones")
+	wants(t, body, "Cerrar todo en este equipo", "Pide identificarse de nuevo", "Trámites en línea", "Gobierno Autónomo Municipal de Oruro", "nombre, fecha de nacimiento, correo. Puede renovarlo", "solo un identificador propio")
+	if n := strings.Count(body, "Chrome, Windows</h2>"); n != 1 {
+		t.Errorf("a device with two sessions is shown %d times", n)
+	}
+	for _, c := range []struct{ path, field, value, to string }{
+		{"cerrar-equipo", "equipo", "dev_ses_b", "/cuenta/sesiones?hecho=equipo"}, {"cerrar-equipo", "equipo", "dev_ses_e", "/cuenta/sesiones"},
+		{"salir-aplicacion", "aplicacion", "sid-tramites", "/cuenta/sesiones?hecho=aplicacion"}, {"salir-aplicacion", "aplicacion", "sid-x", "/cuenta/sesiones"},
+		{"terminar-entrada", "entrada", "grt_1", "/cuenta/sesiones?hecho=entrada"}, {"terminar-entrada", "entrada", "grt_x", "/cuenta/sesiones"},
+		{"cerrar-equipo", "equipo", "dev_ses_a", "/?hecho=salir"},
+	} {
+		if to := w.post("/cuenta/sesiones/"+c.path, url.Values{c.field: {c.value}}); to != c.to {
+			t.Errorf("%s %s: %s, want %s", c.path, c.value, to, c.to)
+		}
+	}
+	ana := string(w.ana)
+	want := []string{"end-device " + ana + " dev_ses_b", "end-device " + ana + " dev_ses_e", "end-application " + ana + " sid-tramites", "end-application " + ana + " sid-x",
+		"end-grant " + ana + " grt_1", "end-grant " + ana + " grt_x", "end-device " + ana + " dev_ses_a", "sign-out"}
+	if !slices.Equal(w.provider.calls, want) {
+		t.Errorf("called %q, want %q", w.provider.calls, want)
+	}
+	for what, text := range map[string]string{"equipo": "Equipo cerrado", "aplicacion": "Usted salió de la aplicación", "entrada": "Entrada terminada"} {
+		wants(t, w.get("/cuenta/sesiones?hecho="+what), text)
 	}
 }
 
@@ -161,6 +192,7 @@ func (w *world) story() {
 	w.append(audit.Entry{Kind: "idp.userinfo.read", Subject: w.ana, Actor: "tramites", Client: "tramites", Institution: string(insA), Outcome: "released", Payload: map[string]any{"claims": []string{"birthdate", "family_name", "name", "sub", "raza"}}})
 	w.append(audit.Entry{Kind: "idp.userinfo.read", Subject: w.ana, Actor: "borrada", Client: "borrada", Outcome: "released", Payload: map[string]any{"claims": []string{"sub"}}})
 	w.append(audit.Entry{Kind: "idp.logout", Subject: w.ana, Actor: "service:idp", Outcome: "ended", Payload: []string{"another", "shape"}})
+	w.append(audit.Entry{Kind: "idp.logout", Subject: w.ana, Actor: ana, Client: "tramites", Outcome: "ended", Payload: map[string]any{"why": "own-application"}})
 	intent("signer.sign")
 	w.append(audit.Entry{Kind: "signer.sign.something-new", Subject: w.ana, Actor: "service:signer-core", Outcome: "ok"})
 	w.append(audit.Entry{Kind: "enrolment.account.suspended", Subject: w.eva, Actor: eva, Outcome: "suspendida"})
@@ -179,27 +211,27 @@ func TestActivity(t *testing.T) {
 		"Se agregó la llave de acceso «Celular &lt;b&gt;».", "Se entró con su llave de acceso en Firefox, Android.", "Se entró con su clave y su tarjeta en Chrome, Windows.",
 		"Alguien intentó entrar como usted con clave y tarjeta, en Chrome, Windows, y no pudo.", "Alguien intentó entrar como usted con una llave de acceso, en Firefox, Android, y no pudo.", "No sabemos quién",
 		"Se entró en Trámites en línea.", "Trámites en línea recibió permiso para leer: nombre, fecha de nacimiento.", "Trámites en línea leyó sus datos: nombre, fecha de nacimiento, raza.",
-		"borrada leyó sus datos: solo un identificador", "Se cerró su sesión.", "El servicio, de manera automática", "Se autorizó con su llave la firma de un documento.",
+		"borrada leyó sus datos: solo un identificador", "Se salió de Trámites en línea, desde Mi cuenta.", "Se cerró su sesión.", "El servicio, de manera automática", "Se autorizó con su llave la firma de un documento.",
 		"todavía no sabe explicar (signer.sign.something-new)")
 	rows := rowRE.FindAllString(body, -1)
-	if len(rows) != 14 || strings.Count(body, `<a href="/cuenta/bloquear">No fui yo</a>`) != 14 || strings.Contains(body, "bloqueó") {
+	if len(rows) != 15 || strings.Count(body, `<a href="/cuenta/bloquear">No fui yo</a>`) != 15 || strings.Contains(body, "bloqueó") {
 		t.Errorf("%d rows:\n%s", len(rows), body)
 	}
-	if !strings.Contains(rows[0], "something-new") || !strings.Contains(rows[13], "Se abrió su cuenta.") {
-		t.Errorf("order: %s … %s", rows[0], rows[13])
+	if !strings.Contains(rows[0], "something-new") || !strings.Contains(rows[14], "Se abrió su cuenta.") {
+		t.Errorf("order: %s … %s", rows[0], rows[14])
 	}
 	// The look is recorded, and not shown.
 	body = w.get("/cuenta/actividad")
-	if n := len(rowRE.FindAllString(body, -1)); n != 14 {
+	if n := len(rowRE.FindAllString(body, -1)); n != 15 {
 		t.Errorf("%d rows at the second look", n)
 	}
 	views, _, err := w.log.BySubject(t.Context(), w.ana, "", 200)
-	if err != nil || len(views) != 16 || views[0].Kind != "audit.read.mine" || views[1].Kind != "audit.read.mine" {
+	if err != nil || len(views) != 17 || views[0].Kind != "audit.read.mine" || views[1].Kind != "audit.read.mine" {
 		t.Errorf("%d records, %v", len(views), err)
 	}
 	// Somebody else's look at the same records is shown.
 	w.append(audit.Entry{Kind: "audit.read.mine", Subject: w.ana, Actor: string(w.eva), Outcome: "ok"})
-	if n := len(rowRE.FindAllString(w.get("/cuenta/actividad"), -1)); n != 15 {
+	if n := len(rowRE.FindAllString(w.get("/cuenta/actividad"), -1)); n != 16 {
 		t.Errorf("%d rows after another's look", n)
 	}
 	// So is what an operator read, with the purpose that was stated.

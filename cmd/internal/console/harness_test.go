@@ -49,8 +49,42 @@ func (p *provider) called(s ...string) {
 	p.calls = append(p.calls, strings.Join(s, " "))
 }
 
-func (p *provider) Sessions(_ context.Context, who identity.PersonID) ([]idp.OwnSession, error) {
-	return p.sessions[who], nil
+func (p *provider) Devices(_ context.Context, who identity.PersonID) ([]idp.OwnDevice, error) {
+	var out []idp.OwnDevice
+	for _, o := range p.sessions[who] {
+		if n := len(out); n > 0 && out[n-1].ID == o.DeviceID {
+			out[n-1].Sessions = append(out[n-1].Sessions, o)
+			continue
+		}
+		out = append(out, idp.OwnDevice{ID: o.DeviceID, Sessions: []idp.OwnSession{o}})
+	}
+	return out, nil
+}
+
+func (p *provider) EndDevice(_ context.Context, who identity.PersonID, id string) error {
+	p.called("end-device", string(who), id)
+	for _, o := range p.sessions[who] {
+		if o.DeviceID == id {
+			return nil
+		}
+	}
+	return idp.ErrNotFound
+}
+
+func (p *provider) EndApplication(_ context.Context, who identity.PersonID, sid string) error {
+	p.called("end-application", string(who), sid)
+	if sid != "sid-tramites" {
+		return idp.ErrNotFound
+	}
+	return nil
+}
+
+func (p *provider) EndGrant(_ context.Context, who identity.PersonID, id string) error {
+	p.called("end-grant", string(who), id)
+	if id != "grt_1" {
+		return idp.ErrNotFound
+	}
+	return nil
 }
 
 func (p *provider) EndSession(_ context.Context, who identity.PersonID, id string) error {
@@ -191,10 +225,19 @@ func (w *world) people() {
 			Level: identity.N3, Active: true, Roles: []identity.Role{identity.RoleRegistrar}},
 	}
 	own := func(id, device string, shared bool) idp.OwnSession {
-		return idp.OwnSession{ID: id, Device: device, Shared: shared, CreatedAt: start.Add(-3 * time.Hour), SeenAt: start, ExpiresAt: start.Add(20 * time.Hour)}
+		return idp.OwnSession{ID: id, Device: device, DeviceID: "dev_" + id, Shared: shared, CreatedAt: start.Add(-3 * time.Hour), SeenAt: start, ExpiresAt: start.Add(20 * time.Hour)}
+	}
+	idle := own("ses_d", "Chrome, Windows", false)
+	idle.DeviceID, idle.Lapsed, idle.CreatedAt = "dev_ses_b", true, start.Add(-9*time.Hour)
+	here := own("ses_a", "Firefox, Android", false)
+	here.Applications = []idp.OwnApplication{
+		{SID: "sid-tramites", Client: "tramites", Name: "Trámites en línea", Institution: insA, Since: start.Add(-time.Hour), Grants: []idp.OwnGrant{
+			{ID: "grt_2", Scopes: []string{"openid", "profile", "email"}, Since: start.Add(-time.Minute), Renewable: true}, {ID: "grt_1", Scopes: []string{"openid"}, Since: start.Add(-time.Hour)},
+		}},
+		{SID: "sid-becas", Client: "becas", Name: "Becas municipales", Institution: insB, Since: start.Add(-2 * time.Hour)},
 	}
 	w.provider.sessions = map[identity.PersonID][]idp.OwnSession{
-		w.ana: {own("ses_b", "Chrome, Windows", false), own("ses_a", "Firefox, Android", false), own("ses_c", "Chrome, Android", true)},
+		w.ana: {own("ses_b", "Chrome, Windows", false), idle, here, own("ses_c", "Chrome, Android", true)},
 		w.eva: {own("ses_e", "Firefox, Linux", false)},
 	}
 	w.provider.consents = map[identity.PersonID][]idp.OwnConsent{w.ana: {

@@ -47,6 +47,9 @@ var sentences = map[string]string{
 	"idp.consent.revoked":              "console.did.withdrew",
 	"idp.logout|own":                   "console.did.ended_one",
 	"idp.logout|own-all":               "console.did.ended_all",
+	"idp.logout|own-device":            "console.did.ended_device",
+	"idp.logout|own-application":       "console.did.ended_application",
+	"idp.logout|own-grant":             "console.did.ended_grant",
 	"idp.logout":                       "console.did.logout",
 	"enrolment.account.registered":     "console.did.registered",
 	"enrolment.account.corrected":      "console.did.corrected",
@@ -120,7 +123,8 @@ func sentence(p *i18n.Printer, v audit.View, names *book) (key string, args []an
 		return key, []any{"device", f.Device}
 	case "console.did.token", "console.did.read":
 		return key, []any{"app", names.app(v), "data", dataWords(p, append(slices.Clone(f.Scopes), f.Claims...))}
-	case "console.did.login", "console.did.device", "console.did.device_denied", "console.did.exchanged", "console.did.token_renewed", "console.did.token_ended", "console.did.reused", "console.did.withdrew", "console.did.document_read":
+	case "console.did.login", "console.did.device", "console.did.device_denied", "console.did.exchanged", "console.did.token_renewed", "console.did.token_ended", "console.did.reused", "console.did.withdrew", "console.did.document_read",
+		"console.did.ended_application", "console.did.ended_grant":
 		return key, []any{"app", names.app(v)}
 	case "console.did.operator":
 		if f.Purpose == "founding" { // as enrolment.Service.Candidate states it

@@ -27,6 +27,14 @@ import (
 // CookieName is the sign-on cookie: host-only, secure, out of reach of scripts.
 const CookieName = "__Host-suti-sesion"
 
+// DeviceCookie knows a browser again, so that a person can end all that she
+// began in it at once. It proves nothing and opens nothing.
+const DeviceCookie = "__Host-suti-equipo"
+
+// deviceLife is how long an own device is known again, in seconds; browsers keep
+// no cookie longer. A shared one is forgotten when the browser closes.
+const deviceLife = 400 * 24 * 3600
+
 // TopicBackchannel is the outbox topic of notices that a client's session ended.
 const TopicBackchannel = "idp.backchannel"
 
@@ -159,12 +167,17 @@ func (m *Manager) record(w http.ResponseWriter, r *http.Request, old *store.Sess
 	}
 	secret, eventID := Random256(), identity.NewID("evt", now)
 	hash := store.Hash("session", secret)
+	device, deviceID := deviceSecret(r), store.NewDeviceID(now)
 	s := old
 	if s == nil {
 		s = fresh(a, shared, Device(r), now)
 	}
 	err = m.cfg.DB.Write(ctx, func(tx *db.Tx) error {
 		if old == nil {
+			var err error
+			if s.DeviceID, err = store.UseDevice(tx, deviceID, store.Hash("device", device), a.Person, now); err != nil {
+				return err
+			}
 			if err := store.InsertSession(tx, s, hash); err != nil {
 				return err
 			}
@@ -180,8 +193,19 @@ func (m *Manager) record(w http.ResponseWriter, r *http.Request, old *store.Sess
 	if err != nil {
 		return nil, err
 	}
-	cookie(w, secret, shared)
+	cookie(w, CookieName, secret, int(OwnAbsolute/time.Second), shared)
+	if old == nil {
+		cookie(w, DeviceCookie, device, deviceLife, shared)
+	}
 	return s, nil
+}
+
+// deviceSecret is what the browser is known by, or a fresh one.
+func deviceSecret(r *http.Request) string {
+	if ck, err := r.Cookie(DeviceCookie); err == nil && len(ck.Value) == 43 {
+		return ck.Value
+	}
+	return Random256()
 }
 
 func fresh(a identity.Authentication, shared bool, device string, now time.Time) *store.Session {
@@ -195,9 +219,9 @@ func fresh(a identity.Authentication, shared bool, device string, now time.Time)
 	return s
 }
 
-// cookie sets the sign-on cookie. On a shared device it ends with the browser.
-func cookie(w http.ResponseWriter, secret string, shared bool) {
-	ck := &http.Cookie{Name: CookieName, Value: secret, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(OwnAbsolute / time.Second)}
+// cookie sets a cookie for so many seconds. On a shared device it ends with the browser.
+func cookie(w http.ResponseWriter, name, value string, seconds int, shared bool) {
+	ck := &http.Cookie{Name: name, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: seconds}
 	if shared {
 		ck.MaxAge = 0
 	}
@@ -269,19 +293,24 @@ func notify(tx *db.Tx, session string, now time.Time) error {
 		return err
 	}
 	for _, t := range targets {
-		if err := putNotice(tx, t, now); err != nil {
+		if err := putNotice(tx, "bcl-"+t.SID, t, now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func putNotice(tx *db.Tx, t store.BackchannelTarget, now time.Time) error {
+// putNotice queues a notice. There is no order between notices: one that an
+// application refuses holds up no other.
+func putNotice(tx *db.Tx, id string, t store.BackchannelTarget, now time.Time) error {
+	if t.Address == "" || t.Sub == "" {
+		return nil
+	}
 	raw, err := json.Marshal(Notice{Client: t.Client, Address: t.Address, SID: t.SID, Sub: t.Sub})
 	if err != nil {
 		return err
 	}
-	return outbox.Put(tx, outbox.Message{ID: "bcl-" + t.SID, Topic: TopicBackchannel, Key: t.Client, Payload: raw, NotBefore: now})
+	return outbox.Put(tx, outbox.Message{ID: id, Topic: TopicBackchannel, Payload: raw, NotBefore: now})
 }
 
 // EndClient ends one client's session with its tokens, as that client asked

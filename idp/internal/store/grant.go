@@ -128,12 +128,8 @@ type Access struct {
 
 // InsertAccess stores an access token.
 func InsertAccess(tx *db.Tx, a *Access) error {
-	var grant any
-	if a.Grant != "" {
-		grant = a.Grant
-	}
 	_, err := tx.Exec(`INSERT INTO idp_access (hash, grant_id, client, scope, audience, jkt, act, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		a.Hash, grant, a.Client, strings.Join(a.Scopes, " "), strings.Join(a.Audience, " "), a.JKT, strings.Join(a.Act, " "), db.Micros(a.CreatedAt), db.Micros(a.ExpiresAt))
+		a.Hash, text(a.Grant), a.Client, strings.Join(a.Scopes, " "), strings.Join(a.Audience, " "), a.JKT, strings.Join(a.Act, " "), db.Micros(a.CreatedAt), db.Micros(a.ExpiresAt))
 	return err
 }
 

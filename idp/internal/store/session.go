@@ -14,6 +14,7 @@ type Session struct {
 	Person    identity.PersonID
 	Epoch     identity.Epoch
 	Device    string // a few words on the browser, for the person's own list
+	DeviceID  string // the device that it was begun in; its own if none is on record
 	Shared    bool   // a device that several people use (D27)
 	CreatedAt time.Time
 	SeenAt    time.Time
@@ -22,13 +23,17 @@ type Session struct {
 	EndedAt   time.Time
 }
 
-const sessionColumns = `s.id, s.person, s.epoch, s.device, s.shared, s.created_at, s.seen_at, s.idle_us, s.expires_at, s.ended_at`
+const sessionColumns = `s.id, s.person, s.epoch, s.device, s.shared, s.created_at, s.seen_at, s.idle_us, s.expires_at, s.ended_at, s.device_id`
+
+// Lapsed reports whether the session was idle too long at now: it proves nothing
+// any more, but what was granted beneath it lives on.
+func (s *Session) Lapsed(now time.Time) bool { return !s.SeenAt.Add(s.Idle).After(now) }
 
 // InsertSession stores a session under the hash of its cookie's secret.
 func InsertSession(tx *db.Tx, s *Session, secret []byte) error {
-	_, err := tx.Exec(`INSERT INTO idp_session (id, secret, person, epoch, device, shared, created_at, seen_at, idle_us, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		s.ID, secret, string(s.Person), int64(s.Epoch), s.Device, flag(s.Shared), db.Micros(s.CreatedAt), db.Micros(s.SeenAt), s.Idle.Microseconds(), db.Micros(s.ExpiresAt))
+	_, err := tx.Exec(`INSERT INTO idp_session (id, secret, person, epoch, device, shared, created_at, seen_at, idle_us, expires_at, device_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		s.ID, secret, string(s.Person), int64(s.Epoch), s.Device, flag(s.Shared), db.Micros(s.CreatedAt), db.Micros(s.SeenAt), s.Idle.Microseconds(), db.Micros(s.ExpiresAt), text(s.DeviceID))
 	return err
 }
 
@@ -103,11 +108,12 @@ func EndOtherSessions(tx *db.Tx, person identity.PersonID, keep, why string, now
 	return scanStrings(rows)
 }
 
-// PersonSessions returns the live sessions of a person, newest first.
+// PersonSessions returns the sessions of a person that stand, newest first, also
+// those idle too long, beneath which applications may still hold tokens.
 func PersonSessions(q db.Querier, person identity.PersonID, now time.Time) ([]*Session, error) {
 	rows, err := q.Query(`SELECT `+sessionColumns+` FROM idp_session s
 		JOIN subject p ON p.person = s.person AND p.epoch = s.epoch AND p.state = 'active'
-		WHERE s.person = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND s.seen_at + s.idle_us > $2
+		WHERE s.person = $1 AND s.ended_at IS NULL AND s.expires_at > $2
 		ORDER BY s.created_at DESC, s.id LIMIT 200`, string(person), db.Micros(now))
 	if err != nil {
 		return nil, err
@@ -129,12 +135,16 @@ func scanSession(scan func(...any) error) (*Session, error) {
 	var person string
 	var epoch, shared, created, seen, idle, expires int64
 	var ended sql.NullInt64
-	if err := scan(&s.ID, &person, &epoch, &s.Device, &shared, &created, &seen, &idle, &expires, &ended); err != nil {
+	var device sql.NullString
+	if err := scan(&s.ID, &person, &epoch, &s.Device, &shared, &created, &seen, &idle, &expires, &ended, &device); err != nil {
 		return nil, notFound(err)
 	}
 	s.Person, s.Epoch, s.Shared = identity.PersonID(person), identity.Epoch(epoch), shared == 1
 	s.CreatedAt, s.SeenAt, s.ExpiresAt, s.EndedAt = db.Time(created), db.Time(seen), db.Time(expires), timeOf(ended)
-	s.Idle = time.Duration(idle) * time.Microsecond
+	s.Idle, s.DeviceID = time.Duration(idle)*time.Microsecond, device.String
+	if !device.Valid {
+		s.DeviceID = ownDevice(s.ID)
+	}
 	return &s, nil
 }
 
@@ -188,14 +198,13 @@ type RPSession struct {
 	CreatedAt time.Time
 }
 
-// OpenRPSession returns the client's live session beneath session, storing sid if there is none.
+// OpenRPSession returns the client's live session beneath session, storing sid if
+// there is none. It holds the row to the commit, so that who ends it meanwhile
+// either sees what is granted beneath it or comes first.
 func OpenRPSession(tx *db.Tx, session, client, sid string, now time.Time) (string, error) {
-	if _, err := tx.Exec(`INSERT INTO idp_rp_session (sid, session, client, created_at) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (session, client) WHERE ended_at IS NULL DO NOTHING`, sid, session, client, db.Micros(now)); err != nil {
-		return "", err
-	}
 	var got string
-	err := tx.QueryRow(`SELECT sid FROM idp_rp_session WHERE session = $1 AND client = $2 AND ended_at IS NULL`, session, client).Scan(&got)
+	err := tx.QueryRow(`INSERT INTO idp_rp_session (sid, session, client, created_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (session, client) WHERE ended_at IS NULL DO UPDATE SET client = excluded.client RETURNING sid`, sid, session, client, db.Micros(now)).Scan(&got)
 	return got, notFound(err)
 }
 

@@ -82,6 +82,14 @@ func micros(t time.Time) any {
 	return db.Micros(t)
 }
 
+// text is a column that is NULL where there is nothing to say.
+func text(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
 func timeOf(v sql.NullInt64) time.Time {
 	if !v.Valid {
 		return time.Time{}
