@@ -1,6 +1,6 @@
 // Package cms builds and reads Cryptographic Message Syntax SignedData
 // (RFC 5652) in the narrow form that CAdES, PAdES and RFC 3161 time-stamp
-// tokens need: exactly one signer, signed attributes, and a
+// tokens need: signed attributes of each signer, as a rule exactly one, and a
 // signing-certificate attribute (RFC 5035) that pins the signer's certificate.
 //
 // Building has two phases, because the key may be elsewhere:
@@ -8,7 +8,8 @@
 // the signature value, checks it against the certificate and only then encodes
 // the ContentInfo. The output is DER, and a pure function of its inputs.
 //
-// Reading is strict. [Parse] takes DER only; [ParseBER] also takes BER, which
+// Reading is strict. [Parse] takes DER only and one signer ([ParseSigners] several
+// parallel ones, for CAdES); [ParseBER] also takes BER, which
 // foreign producers write, after a bounded conversion. Both bound size, depth
 // and counts before they allocate, and never panic. [SignedData.Verify] gives
 // a certificate back only if everything the profile asks for holds; each cause

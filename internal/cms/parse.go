@@ -88,34 +88,50 @@ func ParseBER(b []byte) (*SignedData, error) {
 // parse reads der, which it keeps. Of known, the certificates of authorities
 // that are in it are not read anew.
 func parse(der []byte, wasBER bool, known ...*x509.Certificate) (*SignedData, error) {
-	sd := &SignedData{Raw: der, WasBER: wasBER}
-	body, err := openContentInfo(der)
+	sd, infos, err := parseHead(der, wasBER)
 	if err != nil {
 		return nil, err
 	}
-	if !body.ReadASN1Integer(&sd.Version) {
-		return nil, malformed("version")
+	var one cryptobyte.String
+	if infos.Empty() {
+		return nil, ErrNoSigner
 	}
-	if sd.Version != 1 && (sd.Version < 3 || sd.Version > 5) {
-		return nil, fmt.Errorf("%w: SignedData %d", ErrVersion, sd.Version)
+	if !infos.ReadASN1(&one, cbasn1.SEQUENCE) {
+		return nil, malformed("SignerInfo")
 	}
-	if err := sd.readDigestAlgorithms(&body); err != nil {
-		return nil, err
+	if !infos.Empty() {
+		return nil, ErrSeveralSigners
 	}
-	if err := sd.readContent(&body); err != nil {
-		return nil, err
-	}
-	if err := sd.readCertificates(&body); err != nil {
-		return nil, err
-	}
-	if err := sd.readRevocationValues(&body); err != nil {
-		return nil, err
-	}
-	if err := sd.readSigner(&body); err != nil {
+	if err := sd.takeSigner(one); err != nil {
 		return nil, err
 	}
 	sd.parseCertificates(known)
 	return sd, nil
+}
+
+// parseHead reads everything before the SignerInfos, which it returns.
+func parseHead(der []byte, wasBER bool) (*SignedData, cryptobyte.String, error) {
+	sd := &SignedData{Raw: der, WasBER: wasBER}
+	body, err := openContentInfo(der)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !body.ReadASN1Integer(&sd.Version) {
+		return nil, nil, malformed("version")
+	}
+	if sd.Version != 1 && (sd.Version < 3 || sd.Version > 5) {
+		return nil, nil, fmt.Errorf("%w: SignedData %d", ErrVersion, sd.Version)
+	}
+	for _, read := range []func(*cryptobyte.String) error{sd.readDigestAlgorithms, sd.readContent, sd.readCertificates, sd.readRevocationValues} {
+		if err := read(&body); err != nil {
+			return nil, nil, err
+		}
+	}
+	var infos cryptobyte.String
+	if !body.ReadASN1(&infos, cbasn1.SET) || !body.Empty() {
+		return nil, nil, malformed("signerInfos")
+	}
+	return sd, infos, nil
 }
 
 // openContentInfo returns the body of the SignedData inside a ContentInfo.
@@ -246,22 +262,9 @@ func (sd *SignedData) readRevocationValues(s *cryptobyte.String) error {
 	return nil
 }
 
-// readSigner reads signerInfos, the last field, and insists on exactly one.
-func (sd *SignedData) readSigner(s *cryptobyte.String) error {
-	var set, one cryptobyte.String
-	if !s.ReadASN1(&set, cbasn1.SET) || !s.Empty() {
-		return malformed("signerInfos")
-	}
-	if set.Empty() {
-		return ErrNoSigner
-	}
-	if !set.ReadASN1(&one, cbasn1.SEQUENCE) {
-		return malformed("SignerInfo")
-	}
-	if !set.Empty() {
-		return ErrSeveralSigners
-	}
-	if err := sd.Signer.read(one, sd.WasBER); err != nil {
+// takeSigner reads the body of a SignerInfo.
+func (sd *SignedData) takeSigner(info cryptobyte.String) error {
+	if err := sd.Signer.read(info, sd.WasBER); err != nil {
 		return err
 	}
 	if !slices.Contains(sd.digests, sd.Signer.DigestAlgorithm) {

@@ -43,6 +43,8 @@ type SignerInfo struct {
 	SigningTime time.Time
 	// Commitments are the commitment types; nil if absent.
 	Commitments []asn1.ObjectIdentifier
+	// MimeType is the media type that the signer declares of the content; "" if absent.
+	MimeType string
 	// PolicyID is the signature policy; nil if absent or implied.
 	PolicyID asn1.ObjectIdentifier
 
@@ -165,6 +167,7 @@ func (si *SignerInfo) decodeSignedAttrs() error {
 		}},
 		{OIDSigningTime, si.readSigningTime},
 		{OIDSignaturePolicy, si.readPolicy},
+		{oidMimeType, si.readMimeType},
 	}
 	for _, d := range decoders {
 		a, ok := findAttribute(si.SignedAttrs, d.typ)

@@ -11,7 +11,7 @@ import (
 	"slices"
 
 	"oruro.gob.bo/suti/internal/cms"
-	"oruro.gob.bo/suti/internal/tsp"
+	"oruro.gob.bo/suti/signer/internal/judge"
 )
 
 // Signature is what [Session.Embed] writes.
@@ -46,9 +46,7 @@ type Signed struct {
 // TimestampInput returns what a time-stamp over a signature value must stamp:
 // its SHA-256 digest.
 func TimestampInput(value []byte) (crypto.Hash, []byte) {
-	h := crypto.SHA256.New()
-	_, _ = h.Write(value)
-	return crypto.SHA256, h.Sum(nil)
+	return judge.StampInput(value)
 }
 
 // Embed checks the signature value against the certificate and the token
@@ -82,7 +80,7 @@ func (s *Session) Embed(ctx context.Context, sig Signature) (*Signed, error) {
 		return nil, fmt.Errorf("pades: signature: %w", err)
 	}
 	if sig.Token != nil {
-		if err := checkToken(sig.Token, sig.Value); err != nil {
+		if err := judge.CheckToken(sig.Token, sig.Value); err != nil {
 			return nil, err
 		}
 		if out.CMS, err = cms.AddSignatureTimestamp(out.CMS, sig.Token); err != nil {
@@ -95,41 +93,6 @@ func (s *Session) Embed(ctx context.Context, sig Signature) (*Signed, error) {
 	}
 	out.tail = s.fill(out.CMS)
 	return out, nil
-}
-
-// checkToken checks that a token stamps the signature value and is itself
-// correctly signed. Whether its authority is trusted is for verification.
-func checkToken(token, value []byte) error {
-	_, err := checkTokenOver(token, func(h crypto.Hash) []byte {
-		d := h.New()
-		_, _ = d.Write(value)
-		return d.Sum(nil)
-	})
-	return err
-}
-
-// checkTokenOver is checkToken over what has the digest sum, nil if it has none
-// of an algorithm.
-func checkTokenOver(token []byte, sum func(crypto.Hash) []byte) (*tsp.Token, error) {
-	t, err := tsp.ParseToken(token)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTimestamp, err)
-	}
-	h := t.Info.Imprint.Hash
-	if !h.Available() {
-		return nil, fmt.Errorf("%w: digest algorithm", ErrTimestamp)
-	}
-	if !t.Info.Imprint.Equal(tsp.Imprint{Hash: h, Digest: sum(h)}) {
-		return nil, fmt.Errorf("%w: %w", ErrTimestamp, tsp.ErrImprint)
-	}
-	cert, err := t.SignedData.Verify(cms.VerifyOptions{Profile: cms.ProfileTimestamp})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTimestamp, err)
-	}
-	if err := tsp.CheckCertificate(cert); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTimestamp, err)
-	}
-	return t, nil
 }
 
 // fill writes the CMS into the hole, in hexadecimal, padded with zeros.

@@ -6,6 +6,7 @@ import (
 
 	"oruro.gob.bo/suti/signer/internal/cos"
 	"oruro.gob.bo/suti/signer/internal/incr"
+	"oruro.gob.bo/suti/signer/internal/judge"
 )
 
 // Code says why a file is refused. The values are stable.
@@ -120,7 +121,7 @@ var (
 	// ErrNoTimestamp: level B-T was asked for and no time-stamp token given.
 	ErrNoTimestamp = errors.New("pades: level B-T needs a time-stamp token")
 	// ErrTimestamp: the token is not one over this signature.
-	ErrTimestamp = errors.New("pades: time-stamp token does not fit the signature")
+	ErrTimestamp = judge.ErrTimestamp
 	// ErrCertificate: the certificate may not sign documents, or not at this time.
 	ErrCertificate = errors.New("pades: certificate cannot be used")
 	// ErrSession: stored session bytes are not of a version that is known, or damaged.

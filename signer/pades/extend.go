@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"oruro.gob.bo/suti/signer/internal/judge"
 )
 
 // Codes of [RefusedError] by [Extend].
@@ -177,15 +179,10 @@ func (v *verifier) missingIssuers(ctx context.Context, o *ExtendOptions) ([]*x50
 	return found, nil
 }
 
-// want is a path about which evidence is wanted, for a time.
-type want struct {
-	chain []*x509.Certificate
-	at    time.Time // zero: of the document time-stamp to come
-}
-
-// wants says what the signatures lack of a level: evidence, and whether a
+// wants says what the signatures lack of a level: evidence (that of a time-stamp
+// to come for the zero time), and whether a
 // document time-stamp is to prove their time.
-func (v *verifier) wants(level Level) (list []want, unstamped bool, err error) {
+func (v *verifier) wants(level Level) (list []judge.Want, unstamped bool, err error) {
 	signatures := 0
 	for _, c := range v.sigs {
 		if c.token != nil {
@@ -201,9 +198,9 @@ func (v *verifier) wants(level Level) (list []want, unstamped bool, err error) {
 		if level < LevelBLT || Level(c.Level) >= LevelBLT {
 			continue
 		}
-		list = append(list, want{c.Chain, c.ProvenTime})
+		list = append(list, judge.Want{Chain: c.Chain, At: c.ProvenTime})
 		if c.By.Chain != nil && !(c.By.Sound.Proven && v.HoldsPath(c.By.Chain)) {
-			list = append(list, want{c.By.Chain, c.By.Time})
+			list = append(list, judge.Want{Chain: c.By.Chain, At: c.By.Time})
 		}
 	}
 	if signatures == 0 {
@@ -211,7 +208,7 @@ func (v *verifier) wants(level Level) (list []want, unstamped bool, err error) {
 	}
 	if level >= LevelBLTA {
 		if newest, ok := v.Newest(); ok {
-			list = append(list, want{newest.Chain, newest.Time})
+			list = append(list, judge.Want{Chain: newest.Chain, At: newest.Time})
 		}
 	}
 	return list, unstamped, nil
@@ -255,21 +252,21 @@ func (o *Signed) Extend(ctx context.Context, base io.ReaderAt, x ExtendOptions) 
 			return nil, refusal(err)
 		}
 	}
-	var wants []want
+	var wants []judge.Want
 	if x.Level >= LevelBLT {
-		signer := want{}
+		signer := judge.Want{}
 		if o.token != nil {
 			w, err := e.authority(ctx, o.token)
 			if err != nil {
 				return nil, err
 			}
-			wants, signer.at = append(wants, w), w.at
+			wants, signer.At = append(wants, w), w.At
 		}
-		at := signer.at
+		at := signer.At
 		if at.IsZero() {
 			at = x.Now()
 		}
-		if signer.chain, err = e.path(ctx, o.chain[0], o.chain[1:], x.Roots, at); err != nil {
+		if signer.Chain, err = e.path(ctx, o.chain[0], o.chain[1:], x.Roots, at); err != nil {
 			return nil, err
 		}
 		wants = append(wants, signer)

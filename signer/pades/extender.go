@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"oruro.gob.bo/suti/internal/tsp"
 	"oruro.gob.bo/suti/signer/internal/cos"
 	"oruro.gob.bo/suti/signer/internal/incr"
 	"oruro.gob.bo/suti/signer/internal/judge"
@@ -73,7 +72,7 @@ func (e *extender) grow(more []byte) {
 
 // run adds what is wanted: a document time-stamp for signatures without a
 // proven time, then evidence, then the time-stamp of LevelBLTA.
-func (e *extender) run(ctx context.Context, wants []want, unstamped bool) error {
+func (e *extender) run(ctx context.Context, wants []judge.Want, unstamped bool) error {
 	if unstamped {
 		token, err := e.stamp(ctx)
 		if err != nil {
@@ -85,8 +84,8 @@ func (e *extender) run(ctx context.Context, wants []want, unstamped bool) error 
 				return err
 			}
 			for i := range wants {
-				if wants[i].at.IsZero() {
-					wants[i].at = w.at
+				if wants[i].At.IsZero() {
+					wants[i].At = w.At
 				}
 			}
 			wants = append(wants, w)
@@ -113,43 +112,17 @@ func (e *extender) run(ctx context.Context, wants []want, unstamped bool) error 
 
 // path returns the path of a certificate to a root.
 func (e *extender) path(ctx context.Context, cert *x509.Certificate, known []*x509.Certificate, roots *x509.CertPool, at time.Time) ([]*x509.Certificate, error) {
-	chains, err := e.o.Evidence.Path(ctx, cert, slices.Concat(known, e.intermediates), roots, at)
-	if err != nil {
-		return nil, err
-	}
-	if len(chains) == 0 || len(chains[0]) == 0 {
-		return nil, &EvidenceError{Reason: NoPath, Certificate: cert, Detail: "no path"}
-	}
-	return chains[0], nil
+	return judge.PathOf(ctx, e.o.Evidence, cert, slices.Concat(known, e.intermediates), roots, at)
 }
 
 // authority returns the path of the authority of a token that has been checked.
-func (e *extender) authority(ctx context.Context, token []byte) (want, error) {
-	t, err := tsp.ParseToken(token)
-	if err != nil {
-		return want{}, fmt.Errorf("%w: %w", ErrTimestamp, err)
-	}
-	cert, err := t.SignedData.SignerCertificate(e.intermediates...)
-	if err != nil {
-		return want{}, fmt.Errorf("%w: %w", ErrTimestamp, err)
-	}
-	w := want{at: t.Info.GenTime}
-	w.chain, err = e.path(ctx, cert, t.SignedData.Certificates(), e.o.TimestampRoots, w.at)
-	return w, err
+func (e *extender) authority(ctx context.Context, token []byte) (judge.Want, error) {
+	return judge.AuthorityOf(ctx, e.o.Evidence, token, e.intermediates, e.o.TimestampRoots)
 }
 
 // store gathers evidence for the paths, checks that it is enough, and adds it.
-func (e *extender) store(ctx context.Context, wants []want) error {
-	var since time.Time
-	var chains [][]*x509.Certificate
-	for _, w := range wants {
-		if w.at.After(since) {
-			since = w.at
-		}
-		if !slices.ContainsFunc(chains, func(c []*x509.Certificate) bool { return c[0].Equal(w.chain[0]) }) {
-			chains = append(chains, w.chain)
-		}
-	}
+func (e *extender) store(ctx context.Context, wants []judge.Want) error {
+	chains, since := judge.Chains(wants)
 	ev, err := e.o.Evidence.Gather(ctx, chains, since)
 	if err != nil {
 		return err
@@ -186,7 +159,7 @@ func (e *extender) store(ctx context.Context, wants []want) error {
 	if err := v.stored.room(certs, ocsps, crls); err != nil {
 		return err
 	}
-	if err := e.enough(ctx, v, wants); err != nil {
+	if err := v.Enough(ctx, wants, e.o.RequireFresh); err != nil {
 		return err
 	}
 	if len(certs)+len(ocsps)+len(crls) == 0 {
@@ -221,24 +194,6 @@ func (s *stored) room(certs, ocsps, crls [][]byte) error {
 	return nil
 }
 
-// enough judges evidence as a verifier will.
-func (e *extender) enough(ctx context.Context, v *verifier, wants []want) error {
-	for _, w := range wants {
-		s, err := v.Sound(ctx, w.chain, w.at, w.at, v.At)
-		switch {
-		case err != nil:
-			return err
-		case s.Revoked >= 0:
-			return &EvidenceError{Reason: RevokedFirst, Certificate: w.chain[s.Revoked], Detail: fmt.Sprintf("revoked at %v, and what it signed is proven at %v", s.RevokedAt, w.at)}
-		case !s.Proven:
-			return &EvidenceError{Reason: NotProven, Certificate: w.chain[s.Lacking[0]], Detail: fmt.Sprintf("the evidence does not show it good at %v", w.at)}
-		case s.Stale && e.o.RequireFresh:
-			return &EvidenceError{Reason: NotFresh, Certificate: w.chain[0], Detail: fmt.Sprintf("evidence about its path tells of a moment before %v", w.at)}
-		}
-	}
-	return nil
-}
-
 // stamp adds a document time-stamp (ISO 32000-2 §12.8.5) and returns its token.
 // A token larger than the space kept is asked for again: nobody's consent is
 // bound to the digest.
@@ -256,7 +211,7 @@ func (e *extender) stamp(ctx context.Context) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("pades: document time-stamp: %w", err)
 		}
-		t, err := checkTokenOver(token, func(h crypto.Hash) []byte {
+		t, err := judge.CheckTokenOver(token, func(h crypto.Hash) []byte {
 			if h != s.hash {
 				return nil
 			}

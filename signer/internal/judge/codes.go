@@ -160,3 +160,25 @@ func (c *Case) setChain(chain []*x509.Certificate) {
 		c.Path = append(c.Path, summary(x))
 	}
 }
+
+// Verdict is the answer about a signature that nothing can follow.
+type Verdict string
+
+// Verdicts, from best to worst.
+const (
+	Valid         Verdict = "VALID"         // intact and trusted
+	Indeterminate Verdict = "INDETERMINATE" // it cannot be said; see the sub-indication
+	Invalid       Verdict = "INVALID"       // it does not fit the content, or is malformed
+)
+
+// Verdict returns the one of the case's indication.
+func (c *Case) Verdict() Verdict {
+	switch c.Indication {
+	case TotalPassed:
+		return Valid
+	case TotalFailed:
+		return Invalid
+	default:
+		return Indeterminate
+	}
+}
