@@ -175,10 +175,15 @@ func secretOf(kek envelope.Key, label string) []byte {
 // that an answer takes as long for a stranger as for somebody known, are written.
 func (p *Provider) Settle() { p.flow.Settle() }
 
+// keepReceipts is how long receipts of notices are kept after they were closed.
+const keepReceipts = 30 * 24 * time.Hour
+
 // Purge removes rows that expired before the time given, at most limit of a kind.
 func (p *Provider) Purge(ctx context.Context, before time.Time, limit int) error {
 	return p.cfg.DB.Write(ctx, func(tx *db.Tx) error {
-		_, err := store.Purge(tx, before, limit)
-		return err
+		if _, err := store.Purge(tx, before, limit); err != nil {
+			return err
+		}
+		return store.PurgeNotices(tx, before.Add(-keepReceipts), limit)
 	})
 }

@@ -1,17 +1,12 @@
 package idp
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"oruro.gob.bo/suti/idp/internal/oauth"
 	"oruro.gob.bo/suti/idp/internal/page"
@@ -19,11 +14,7 @@ import (
 	"oruro.gob.bo/suti/idp/internal/store"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/identity"
-	"oruro.gob.bo/suti/internal/outbox"
 )
-
-// backchannelEvent is the member that makes a JWT a logout token.
-const backchannelEvent = "http://schemas.openid.net/event/backchannel-logout"
 
 // logoutRequest is a request of RP-Initiated Logout 1.0 §2, checked.
 type logoutRequest struct {
@@ -209,52 +200,4 @@ func (p *Provider) loggedOut(w http.ResponseWriter, r *http.Request, lr *logoutR
 // EndPerson ends every session of a person: the consumer of subject changes. It is idempotent.
 func (p *Provider) EndPerson(ctx context.Context, person identity.PersonID, why string) error {
 	return p.session.EndPerson(ctx, person, why)
-}
-
-// Doer sends requests to applications' back-channel addresses. It MUST check
-// addresses when it dials, bound time and size, and follow no redirect.
-type Doer interface {
-	Do(*http.Request) (*http.Response, error)
-}
-
-// BackchannelHandler returns the outbox handler that tells applications of
-// ended sessions (Back-Channel Logout 1.0 §2.5), with a fresh token per try.
-// It is idempotent for the application, which ends a session that ended already.
-func (p *Provider) BackchannelHandler(client Doer) (topic string, handle func(context.Context, outbox.Message) error) {
-	return session.TopicBackchannel, func(ctx context.Context, m outbox.Message) error {
-		var n session.Notice
-		if err := json.Unmarshal(m.Payload, &n); err != nil {
-			return fmt.Errorf("idp: back-channel notice: %w", err)
-		}
-		now, alg := p.cfg.Now(), ""
-		if err := p.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
-			alg, err = store.IDTokenAlg(tx, n.Client)
-			return err
-		}); err != nil {
-			return err
-		}
-		token, err := p.keys.Sign(ctx, alg, "logout+jwt", map[string]any{
-			"iss": p.cfg.Issuer, "aud": n.Client, "sub": n.Sub, "sid": n.SID, "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(), "jti": random256(),
-			"events": map[string]any{backchannelEvent: map[string]any{}},
-		})
-		if err != nil {
-			return err
-		}
-		body := url.Values{"logout_token": {token}}.Encode()
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.Address, bytes.NewReader([]byte(body)))
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		res, err := client.Do(req)
-		if err != nil {
-			return err
-		}
-		defer res.Body.Close()
-		_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection can be used again
-		if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusNoContent {
-			return fmt.Errorf("idp: application answered status %d to a logout token", res.StatusCode)
-		}
-		return nil
-	}
 }

@@ -51,8 +51,49 @@ type clientView struct {
 	Disabled time.Time    `json:"disabled,omitzero"`
 	Version  int64        `json:"version,omitempty"`
 	Secrets  []secretView `json:"secrets,omitempty"`
+	// Receipts say what became of notices that a session ended; of show alone.
+	Receipts *receiptsView `json:"backchannel_logout_receipts,omitempty"`
 	// Secret is told once, when it was drawn.
 	Secret string `json:"client_secret,omitempty"`
+}
+
+// receiptsView counts a client's notices of 30 days and tells of the latest.
+type receiptsView struct {
+	Queued    int64        `json:"queued"`
+	Delivered int64        `json:"delivered"`
+	GivenUp   int64        `json:"given_up"`
+	Latest    []noticeView `json:"latest"`
+}
+
+type noticeView struct {
+	SID     string    `json:"sid"`
+	Address string    `json:"address"`
+	Queued  time.Time `json:"queued"`
+	State   string    `json:"state"` // queued, delivered, given-up
+	Done    time.Time `json:"done,omitzero"`
+	Tries   int       `json:"tries"`
+	Log     []tryView `json:"log,omitempty"` // the last ten, newest first
+}
+
+type tryView struct {
+	At      time.Time `json:"at"`
+	Outcome string    `json:"outcome"`
+	Status  int       `json:"status,omitempty"`
+}
+
+// latestNotices is how many notices show tells of.
+const latestNotices = 20
+
+func receiptsOf(r idp.Receipts) *receiptsView {
+	v := &receiptsView{Queued: r.Queued, Delivered: r.Delivered, GivenUp: r.GivenUp, Latest: []noticeView{}}
+	for _, n := range r.Latest {
+		o := noticeView{SID: n.SID, Address: n.Address, Queued: n.Queued, State: n.State, Done: n.Done, Tries: n.Tries}
+		for _, t := range n.Log {
+			o.Log = append(o.Log, tryView(t))
+		}
+		v.Latest = append(v.Latest, o)
+	}
+	return v
 }
 
 type secretView struct {
@@ -124,7 +165,13 @@ func (s *server) showClient(ctx context.Context, id string) (clientView, error) 
 	if err != nil {
 		return clientView{}, err
 	}
-	return clientOf(r), nil
+	v := clientOf(r)
+	if r.BackchannelURI == "" {
+		return v, nil
+	}
+	receipts, err := s.app.IDP.Receipts(ctx, id, latestNotices)
+	v.Receipts = receiptsOf(receipts)
+	return v, err
 }
 
 // addClient registers a client of an institution that exists.

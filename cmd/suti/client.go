@@ -191,11 +191,37 @@ func (c *cli) tellClient(ctx context.Context, f adminFlags, path string, in any)
 	for _, s := range v.Secrets {
 		rows = append(rows, []string{"secret of " + dateTime(s.Created), "accepted until " + dateTime(s.Expires)})
 	}
-	if err := c.table(filled(rows)); err != nil || v.Secret == "" {
+	if err := c.table(filled(rows)); err != nil {
+		return err
+	}
+	if err := c.tellReceipts(v.Receipts); err != nil || v.Secret == "" {
 		return err
 	}
 	c.printf("\nThe secret, which is told this once and stored nowhere in clear:\n\n  %s\n", v.Secret)
 	return nil
+}
+
+// tellReceipts tells what became of the notices that a session ended.
+func (c *cli) tellReceipts(r *receiptsView) error {
+	if r == nil {
+		return nil
+	}
+	c.printf("\nLogout notices of 30 days: %d delivered, %d waiting, %d given up.\n", r.Delivered, r.Queued, r.GivenUp)
+	if len(r.Latest) == 0 {
+		return nil
+	}
+	rows := [][]string{{"queued", "state", "tries", "last outcome", "sid"}}
+	for _, n := range r.Latest {
+		last := ""
+		if len(n.Log) > 0 {
+			if last = n.Log[0].Outcome; n.Log[0].Status != 0 {
+				last += fmt.Sprintf(" (%d)", n.Log[0].Status)
+			}
+			last += ", " + dateTime(n.Log[0].At)
+		}
+		rows = append(rows, []string{dateTime(n.Queued), n.State, fmt.Sprint(n.Tries), last, n.SID})
+	}
+	return c.table(rows)
 }
 
 // whether returns a word for what is so, "" for what is not.
@@ -258,7 +284,7 @@ func (c *cli) newClientChange(use, short, long, example string, flags func(*cobr
 }
 
 func (c *cli) newClientShowCommand() *cobra.Command {
-	return c.newClientChange("show", "Show a client application", "", "  suti client show --config suti.toml tramites", nil, func(ctx context.Context, f adminFlags, id string) error {
+	return c.newClientChange("show", "Show a client application", "Show a client application, with what became of the notices to it that sessions ended: delivered, refused with a status,\nunreachable, left alone because its host keeps failing (breaker-open), given up.", "  suti client show --config suti.toml tramites", nil, func(ctx context.Context, f adminFlags, id string) error {
 		return c.tellClient(ctx, f, adminClientShow, clientRequest{ID: id})
 	})
 }

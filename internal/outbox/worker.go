@@ -28,6 +28,9 @@ type Config struct {
 	DB *db.DB
 	// Handlers by topic. Messages of other topics are left alone.
 	Handlers map[string]Handler
+	// GivenUp, by topic, is called in the transaction that makes a message a dead
+	// letter. An error of it leaves the message to be tried again.
+	GivenUp map[string]func(tx *db.Tx, m Message) error
 	// Lease is how long a claimed message belongs to a worker; default 1 min.
 	Lease time.Duration
 	// Backoff is the wait after the nth failed attempt, n from 1; default
@@ -263,8 +266,14 @@ func (w *Worker) deliver(ctx context.Context, m Message, claim string) error {
 
 func (w *Worker) bury(ctx context.Context, m Message, claim string, cause error) error {
 	w.cfg.Logger.ErrorContext(ctx, "outbox message given up", "topic", m.Topic, "message_id", m.ID, "attempt", m.Attempt, "error", cause)
-	return w.settle(ctx, `UPDATE outbox_message SET claim = '', dead_at = $3, last_error = $4 WHERE id = $1 AND claim = $2`,
-		m.ID, claim, db.Micros(w.cfg.Now()), errorText(cause))
+	return w.write(ctx, func(tx *db.Tx) error {
+		n, err := tx.Exec(`UPDATE outbox_message SET claim = '', dead_at = $3, last_error = $4 WHERE id = $1 AND claim = $2`,
+			m.ID, claim, db.Micros(w.cfg.Now()), errorText(cause))
+		if hook := w.cfg.GivenUp[m.Topic]; err == nil && n == 1 && hook != nil {
+			err = hook(tx, m)
+		}
+		return err
+	})
 }
 
 // errPanic reports a handler that panicked.
@@ -287,11 +296,14 @@ func (w *Worker) handle(ctx context.Context, m Message) (err error) {
 // settle records an outcome if the message is still this worker's. It does not
 // follow the caller's cancellation: the handler's effect has taken place.
 func (w *Worker) settle(ctx context.Context, q string, args ...any) error {
-	err := w.cfg.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
+	return w.write(ctx, func(tx *db.Tx) error {
 		_, err := tx.Exec(q, args...) // no row: the lease ran out and another worker has it
 		return err
 	})
-	if err != nil {
+}
+
+func (w *Worker) write(ctx context.Context, fn func(*db.Tx) error) error {
+	if err := w.cfg.DB.Write(context.WithoutCancel(ctx), fn); err != nil {
 		return fmt.Errorf("record outcome of message: %w", err)
 	}
 	return nil

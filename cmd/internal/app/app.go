@@ -173,7 +173,7 @@ func (a *App) openOutbox(context.Context) error {
 	for t, h := range tell.Handlers() {
 		handlers[t] = h
 	}
-	a.outbox, err = outbox.New(outbox.Config{DB: a.DB, Handlers: handlers, Logger: a.Config.Logger, Now: a.Config.Now})
+	a.outbox, err = outbox.New(outbox.Config{DB: a.DB, Handlers: handlers, GivenUp: map[string]func(*db.Tx, outbox.Message) error{topic: a.IDP.BackchannelGivenUp}, Logger: a.Config.Logger, Now: a.Config.Now})
 	return err
 }
 

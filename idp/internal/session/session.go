@@ -310,6 +310,9 @@ func putNotice(tx *db.Tx, id string, t store.BackchannelTarget, now time.Time) e
 	if err != nil {
 		return err
 	}
+	if err := store.InsertNotice(tx, &store.Notice{ID: id, Client: t.Client, SID: t.SID, Address: t.Address, QueuedAt: now}); err != nil {
+		return err
+	}
 	return outbox.Put(tx, outbox.Message{ID: id, Topic: TopicBackchannel, Payload: raw, NotBefore: now})
 }
 
