@@ -15,5 +15,5 @@ done
 out=${CORPUS_OUT:-$PWD/out/corpus}
 mkdir -p "$out"
 SUTI_CORPUS=$(realpath "$CORPUS") SUTI_CORPUS_OUT=$(realpath "$out") \
-  "${GO:-go}" test -count=1 -timeout "${CORPUS_TIME:-90m}" -run '^TestCorpus$' -v ./signer/pades
+  "${GO:-go}" test -count=1 -timeout "${CORPUS_TIME:-90m}" -run '^TestCorpus(FreeSpace)?$' -v ./signer/pades
 echo "one line a file: $out/corpus.jsonl"

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -144,6 +145,15 @@ func scriptPDF(ts *testscript.TestScript, _ bool, args []string) {
 		pages = must(strconv.Atoi(args[1]))
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), ordinaryPDF(pages, args[min(2, len(args)):]...), 0o644))
+}
+
+// scriptInk covers the pages of a file of scriptPDF with ink.
+func scriptInk(ts *testscript.TestScript, _ bool, args []string) {
+	b := must(os.ReadFile(ts.MkAbs(args[0])))
+	b = regexp.MustCompile(`BT /F1.* ET`).ReplaceAllFunc(b, func(text []byte) []byte {
+		return fmt.Appendf(nil, "%-*s", len(text), "0 0 595 842 re f")
+	})
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o644))
 }
 
 // scriptFields makes empty signature fields on the last page.

@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 //
 //	pki                  writes root.pem, chain.pem, key.pem, tsa-root.pem, other.pem, other keys; mute- is without an address of lists
 //	pdf FILE [PAGES [ENTRIES]]   writes an ordinary PDF file, with more entries in its catalogue
+//	ink FILE             covers the pages of such a file
 //	flip FILE OFFSET     changes one byte; a negative offset counts from the end
 //	append FILE TEXT     appends text to a file
 //	tsa [bad]            serves a time-stamping authority and sets $TSA
@@ -61,7 +62,7 @@ func TestScripts(t *testing.T) {
 		Dir:   "testdata",
 		Setup: setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"pki": scriptPKI, "pdf": scriptPDF, "fields": scriptFields, "flip": scriptFlip, "append": scriptAppend, "tsa": scriptTSA,
+			"pki": scriptPKI, "pdf": scriptPDF, "fields": scriptFields, "ink": scriptInk, "flip": scriptFlip, "append": scriptAppend, "tsa": scriptTSA,
 			"log": scriptLog, "forklog": scriptForkLog, "servelog": scriptServeLog, "isjson": scriptIsJSON, "setjson": scriptSetJSON, "vector": scriptVector, "exits": scriptExits,
 			"notify": scriptNotify, "notified": scriptNotified, "ports": scriptPorts,
 			"postgres": func(ts *testscript.TestScript, _ bool, args []string) {

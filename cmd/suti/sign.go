@@ -32,8 +32,11 @@ type signFlags struct {
 	reason, location, passwordFile    string
 	algorithm                         string
 	evidenceFlags
-	certify               int
-	visible, json, strict bool
+	placeFlags
+	certify      int
+	json, strict bool
+	place        pades.Placement // as placeFlags say
+	placed       bool            // placeFlags say so
 }
 
 // refusal is a refusal as JSON tells it. Codes are stable: those of pades, and
@@ -75,16 +78,24 @@ func (c *cli) newSignCommand() *cobra.Command {
 			"A file that cannot be signed without risk is refused with the reason, and nothing is written.\n" +
 			"One that holds what could change its looks later (programs, layers, outside content) is signed with a\n" +
 			"warning, or refused with --strict, as the server does. A file that stands at --out is replaced, in one step.\n" +
+			"A visible seal stands in the field's rectangle where --field is a field of the document; else in a corner of the\n" +
+			"last page, or where --page, --corner, --at or --free-space say. --free-space looks at everything that the page\n" +
+			"paints, and counts what it does not understand (a scanned page, say) as not free.\n" +
 			"An encrypted file stays encrypted; its permissions are obeyed unless --password-file holds its owner's password.\n\n" +
 			"Levels: B-B; B-T with a time-stamp; B-LT with evidence that the certificates are not revoked, fetched from\n" +
 			"the addresses in them (loopback and private ones only with --allow-private); B-LTA with a time-stamp over\n" +
 			"all that. A level is never lowered: what cannot be had is told, and nothing is written.\n\n" +
 			"Exit codes: 0 signed, 1 failed, 2 used wrongly, 3 refused (with --json: {\"refused\":\"…\",\"detail\":\"…\"}).",
 		Example: "  suti sign --key key.pem --cert chain.pem --out signed.pdf document.pdf\n" +
-			"  suti sign --key key.pem --cert chain.pem --tsa https://tsa.example/ --trust root.pem --visible --out signed.pdf document.pdf",
+			"  suti sign --key key.pem --cert chain.pem --tsa https://tsa.example/ --trust root.pem --visible --out signed.pdf document.pdf\n" +
+			"  suti sign --key key.pem --cert chain.pem --visible --free-space --page last --out signed.pdf document.pdf",
 		Args: operands(1, 1, "the PDF file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "key", "cert", "out"); err != nil {
+				return err
+			}
+			var err error
+			if f.place, f.placed, err = f.placement(cmd); err != nil {
 				return err
 			}
 			return c.sign(cmd.Context(), f, args[0])
@@ -99,7 +110,7 @@ func (c *cli) newSignCommand() *cobra.Command {
 	fl.BoolVar(&f.allowPrivate, "allow-private", false, "ask addresses in certificates that lead to loopback and private networks too")
 	fl.IntVar(&f.certify, "certify", 0, "certify the document: 1 no changes, 2 forms and signatures, 3 annotations too")
 	fl.StringVar(&f.field, "field", "", "signature field to fill or to make")
-	fl.BoolVar(&f.visible, "visible", false, "put a visible seal on the last page, or in the field's rectangle")
+	f.placeFlags.add(cmd)
 	fl.StringVar(&f.algorithm, "algorithm", "", "such as rsa-pss-sha256 or rsa-sha512; default that of the key: rsa-sha256, ecdsa-sha256, ecdsa-sha384, ed25519")
 	fl.StringVar(&f.reason, "reason", "", "reason, written into the signature")
 	fl.StringVar(&f.location, "location", "", "place, written into the signature")
@@ -168,9 +179,12 @@ func (c *cli) sign(ctx context.Context, f signFlags, in string) error {
 	if err != nil {
 		return err
 	}
-	warnings, err := lookOver(ctx, base, size, password)
+	report, warnings, err := lookOver(ctx, base, size, password)
 	if err != nil {
 		return c.signFault(f.json, err)
+	}
+	if f.placed && hasField(report, f.field) {
+		return usagef("leave out --page, --corner, --at and --free-space", "field %q of the document has its own place", f.field)
 	}
 	if f.strict && len(warnings) > 0 {
 		return c.refuse(f.json, warnings[0], changeable(warnings[0]))
@@ -246,7 +260,7 @@ func (f *signFlags) options(level pades.Level, cert *x509.Certificate, now time.
 		if i := slices.IndexFunc(cert.Subject.Names, func(a pkix.AttributeTypeAndValue) bool { return a.Type.Equal(oidTitle) }); i >= 0 {
 			o.Seal.Post = fmt.Sprint(cert.Subject.Names[i].Value)
 		}
-		o.Placement = pades.Placement{Page: -1}
+		o.Placement = f.place
 	}
 	return o
 }
@@ -313,12 +327,13 @@ func (c *cli) tellSigned(f signFlags, s *pades.Signed, client *stamp.Client, cer
 	return nil
 }
 
-// lookOver returns the codes of what the file holds that could change what is
-// shown after signing: those for which the server refuses a document.
-func lookOver(ctx context.Context, base io.ReaderAt, size int64, password string) ([]string, error) {
+// lookOver reads a file, and returns besides the codes of what it holds that
+// could change what is shown after signing: those for which the server refuses
+// a document.
+func lookOver(ctx context.Context, base io.ReaderAt, size int64, password string) (*pades.PreflightReport, []string, error) {
 	report, err := pades.PreflightPassword(ctx, base, size, password, pades.Limits{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var out []string
 	if report.Kind == "hybrid" {
@@ -329,7 +344,7 @@ func lookOver(ctx context.Context, base io.ReaderAt, size int64, password string
 			out = append(out, f.Code)
 		}
 	}
-	return out, nil
+	return report, out, nil
 }
 
 // changeable says what a code of lookOver means.

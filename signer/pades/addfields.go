@@ -95,7 +95,7 @@ func AddFields(ctx context.Context, base io.ReaderAt, size int64, fields []NewFi
 	if err != nil {
 		return nil, refusal(err)
 	}
-	p := &preparation{f: f, u: incr.New(f, func(n uint32) bool { return dangling[n] })}
+	p := &preparation{ctx: ctx, f: f, u: incr.New(f, func(n uint32) bool { return dangling[n] })}
 	if err := p.addFields(fields); err != nil {
 		return nil, refusal(err)
 	}
@@ -146,12 +146,13 @@ func (p *preparation) addField(n NewField) error {
 	var rect appearance.Rect
 	extra := ""
 	if n.Placement != nil {
-		rotate := 0
-		if rect, rotate, err = p.place(page); err != nil {
+		at, err := p.place(page)
+		if err != nil {
 			return err
 		}
-		if rotate != 0 {
-			extra = fmt.Sprintf("/MK <</R %d>>", rotate) // for the seal that is to come
+		rect = at.rect
+		if at.rotate != 0 {
+			extra = fmt.Sprintf("/MK <</R %d>>", at.rotate) // for the seal that is to come
 		}
 	}
 	ap, err := p.drawNothing(rect)

@@ -32,6 +32,7 @@ const (
 	CodeSeedValues  Code = "seed-values"  // the field demands what we do not do
 	CodePage        Code = "page"         // the page for the seal does not exist
 	CodeSeal        Code = "seal"         // the seal cannot be drawn as asked
+	CodeNoRoom      Code = "no-room"      // no free space for the seal on the page
 )
 
 // RefusedError says that a file cannot be signed as asked without risk to it

@@ -15,6 +15,7 @@ import (
 
 	"oruro.gob.bo/suti/signer/internal/cos"
 	"oruro.gob.bo/suti/signer/internal/incr"
+	"oruro.gob.bo/suti/signer/internal/paint"
 )
 
 // Prepare lays out the signature: it computes the update that is to follow the
@@ -43,7 +44,7 @@ func Prepare(ctx context.Context, base io.ReaderAt, size int64, o Options) (*Ses
 	if err != nil {
 		return nil, refusal(err)
 	}
-	p := &preparation{Options: o, f: f, reserve: reserve}
+	p := &preparation{Options: o, ctx: ctx, f: f, reserve: reserve}
 	p.u = incr.New(f, func(n uint32) bool { return dangling[n] })
 	if err := p.build(); err != nil {
 		return nil, refusal(err)
@@ -91,12 +92,14 @@ func dangling(ctx context.Context, f *cos.File, d *baseDigests, rep *PreflightRe
 // preparation is the work of Prepare.
 type preparation struct {
 	Options
+	ctx     context.Context // of the call that this is the work of
 	f       *cos.File
 	u       *incr.Update
 	reserve int
 	sigs    []existing
 	names   map[string]int
-	sig     cos.Ref // the signature dictionary
+	sig     cos.Ref                  // the signature dictionary
+	taken   map[cos.Ref][]paint.Rect // on pages, by fields of this very update
 }
 
 func (p *preparation) build() error {

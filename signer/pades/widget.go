@@ -85,7 +85,17 @@ func (p *preparation) sealWidget(field *cos.Field) error {
 		return err
 	}
 	turned, _ := mk.Get("R").Int()
-	ap, err := p.drawSeal(rect.Width(), rect.Height(), int(turned%360))
+	unit := 1.0
+	if ref, ok := w.Value.Get("P").Ref(); ok {
+		page, err := p.f.Get(ref)
+		if err != nil {
+			return err
+		}
+		if unit, err = userUnit(p.f, page.Value); err != nil {
+			return err
+		}
+	}
+	ap, err := p.drawSeal(rect.Width()*unit, rect.Height()*unit, int(turned%360))
 	if err != nil {
 		return err
 	}
@@ -117,11 +127,12 @@ func (p *preparation) newField() error {
 	var rect appearance.Rect
 	ap := cos.Ref{}
 	if visible {
-		rotate := 0
-		if rect, rotate, err = p.place(page); err != nil {
+		var at spot
+		if at, err = p.place(page); err != nil {
 			return err
 		}
-		ap, err = p.drawSeal(rect.Width(), rect.Height(), rotate)
+		rect = at.rect
+		ap, err = p.drawSeal(rect.Width()*at.unit, rect.Height()*at.unit, at.rotate)
 	} else {
 		ap, err = p.drawNothing(rect)
 	}
@@ -186,28 +197,6 @@ func (p *preparation) setTabs(page *cos.Page) error {
 		return nil
 	}
 	return p.u.Set(incr.Place{Ref: page.Ref}, "Tabs", []byte("/S"))
-}
-
-// place computes the rectangle of the seal on a page.
-func (p *preparation) place(page *cos.Page) (appearance.Rect, int, error) {
-	box := page.Attribute("CropBox")
-	if box.IsNull() {
-		box = page.Attribute("MediaBox")
-	}
-	r, err := readRect(p.f, box)
-	if err != nil {
-		return appearance.Rect{}, 0, err
-	}
-	rv, err := p.f.Resolve(page.Attribute("Rotate"))
-	if err != nil {
-		return appearance.Rect{}, 0, err
-	}
-	rotate, _ := rv.Int()
-	out, err := p.Placement.On(r, int(rotate))
-	if err != nil {
-		return appearance.Rect{}, 0, &RefusedError{Code: CodeSeal, Detail: err.Error(), Err: err}
-	}
-	return out, int(rotate), nil
 }
 
 func readRect(f *cos.File, v cos.Value) (appearance.Rect, error) {

@@ -47,9 +47,17 @@ const (
 type Placement struct {
 	// Page counts from 0; negative numbers count from the end, -1 is the last.
 	Page int
-	// Rect, if not nil, is the place in the page's own coordinates, in points,
-	// and the fields below are not used.
+	// Rect, if not nil, is the place in the page's own coordinates, in its
+	// units, and the fields below are not used.
 	Rect *[4]float64
+	// At, if not nil, is where the lower left corner of the seal stands, in
+	// points from the lower left corner of the page as it is shown; Corner,
+	// Margin and Slot are then not used.
+	At *[2]float64
+	// Free puts the seal where nothing is painted, as near to the corner as
+	// there is room, Margin away from the edges; Slot is then not used. Where
+	// there is no room, or the page cannot be understood, that is an error.
+	Free bool
 	// Corner of the page, as it is shown, that the seal stands in.
 	Corner Corner
 	// Width and Height in points, as shown: 220 by 80 by default.
@@ -79,14 +87,7 @@ func (p Placement) On(box Rect, rotate int) (Rect, error) {
 		r := NewRect(p.Rect[0], p.Rect[1], p.Rect[2], p.Rect[3])
 		return r, checkInside(r, box)
 	}
-	def := func(v *float64, d float64) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	def(&p.Width, defaultWidth)
-	def(&p.Height, defaultHeight)
-	def(&p.Margin, defaultMargin)
+	p.setDefaults()
 	shownW, shownH := box.Width(), box.Height()
 	if rotate%180 != 0 {
 		shownW, shownH = shownH, shownW
@@ -98,8 +99,59 @@ func (p Placement) On(box Rect, rotate int) (Rect, error) {
 	if p.Corner == TopRight || p.Corner == TopLeft {
 		y = shownH - p.Margin - p.Height - float64(p.Slot)*p.Height
 	}
+	if p.At != nil {
+		x, y = p.At[0], p.At[1]
+	}
 	r := toPage(box, rotate, NewRect(x, y, x+p.Width, y+p.Height))
 	return r, checkInside(r, box)
+}
+
+func (p *Placement) setDefaults() {
+	def := func(v *float64, d float64) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	def(&p.Width, defaultWidth)
+	def(&p.Height, defaultHeight)
+	def(&p.Margin, defaultMargin)
+}
+
+// Area is where a seal with Free may stand on a page, in the page's own
+// coordinates.
+type Area struct {
+	Rect
+	SealWidth, SealHeight float64 // of the seal on the page before it is rotated
+	Right, Top            bool    // the corner of the area to be near to
+}
+
+// Area returns where the seal may stand; box and rotate are those of [Placement.On].
+func (p Placement) Area(box Rect, rotate int) (Area, error) {
+	rotate = normal(rotate)
+	if rotate%90 != 0 {
+		return Area{}, fmt.Errorf("%w: page rotated by %d degrees", ErrPlacement, rotate)
+	}
+	p.setDefaults()
+	a := Area{SealWidth: p.Width, SealHeight: p.Height}
+	a.Rect = Rect{box.LLX + p.Margin, box.LLY + p.Margin, box.URX - p.Margin, box.URY - p.Margin}
+	if rotate%180 != 0 {
+		a.SealWidth, a.SealHeight = a.SealHeight, a.SealWidth
+	}
+	right, top := p.Corner == BottomRight || p.Corner == TopRight, p.Corner == TopLeft || p.Corner == TopRight
+	switch rotate { // clockwise: what is shown below was on the right, and so on
+	case 90:
+		a.Right, a.Top = !top, right
+	case 180:
+		a.Right, a.Top = !right, !top
+	case 270:
+		a.Right, a.Top = top, !right
+	default:
+		a.Right, a.Top = right, top
+	}
+	if !(p.Width >= 1 && p.Height >= 1 && p.Margin >= 0) || a.Width() < a.SealWidth || a.Height() < a.SealHeight {
+		return Area{}, fmt.Errorf("%w: the page is too small", ErrPlacement)
+	}
+	return a, nil
 }
 
 func normal(rotate int) int { return ((rotate % 360) + 360) % 360 }
