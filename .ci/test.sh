@@ -5,7 +5,8 @@ cd "$(dirname "$0")/.."
 SUTI_TEST_AXE=$(.ci/axe.sh) || exit 1
 SUTI_TEST_OAUTH4WEBAPI=$(.ci/oauth4webapi.sh) || exit 1
 SUTI_TEST_PYHANKO=$(.ci/pyhanko.sh)
-export SUTI_TEST_AXE SUTI_TEST_OAUTH4WEBAPI SUTI_TEST_PYHANKO SUTI_TEST_REQUIRE=1
+SUTI_TEST_ETSI_XSD=$(.ci/etsi-xsd.sh)
+export SUTI_TEST_ETSI_XSD SUTI_TEST_AXE SUTI_TEST_OAUTH4WEBAPI SUTI_TEST_PYHANKO SUTI_TEST_REQUIRE=1
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0

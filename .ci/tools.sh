@@ -8,6 +8,7 @@ declare -A need=(
   [postgresql]="postgres" [redis-server]="redis-server" [chromium]="chromium" [poppler-utils]="pdfsig"
   [mupdf-tools]="mutool" [qpdf]="qpdf" [softhsm2]="softhsm2-util" [openssl]="openssl" [libnss3-tools]="certutil" [fonts-dejavu-core]=""
   [systemd]="systemd-analyze" [strace]="strace" [python3]="python3" [python3-venv]="" [npm]="npm" [nodejs]="node"
+  [libxml2-utils]="xmllint"
 )
 
 have() {

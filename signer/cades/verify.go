@@ -146,7 +146,7 @@ func verifyOne(ctx context.Context, sd *cms.SignedData, sums map[crypto.Hash][]b
 	j := judge.New(judge.Options{Roots: o.Roots, TimestampRoots: o.TimestampRoots, Intermediates: o.Intermediates, At: o.At, Revocation: o.Revocation})
 	gather(j, sd)
 	err = j.Signature(ctx, c, judge.Signed{
-		Certificate: cert, Certificates: sd.Certificates(), Value: si.Signature, Tokens: sd.TimestampTokens(), Level: level,
+		Certificate: cert, Certificates: sd.Certificates(), Value: si.Signature, Tokens: sd.TimestampTokens(), Level: level, Algorithm: rep.Algorithm,
 	})
 	if err != nil {
 		return nil, err

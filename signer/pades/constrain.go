@@ -27,14 +27,16 @@ type (
 // ErrConstraints is wrapped by every error of [ParseConstraints].
 var ErrConstraints = judge.ErrConstraints
 
-// MaxConstraints bounds a file of constraints, in bytes; the others are the
+// MaxConstraints bounds a file of constraints, in bytes; the others head it, and are the
 // tiers and uses of anchors.
 const (
-	MaxConstraints = judge.MaxConstraints
-	TierNational   = judge.TierNational
-	TierInternal   = judge.TierInternal
-	UseSignatures  = judge.UseSignatures
-	UseTimestamps  = judge.UseTimestamps
+	MaxConstraints     = judge.MaxConstraints
+	ConstraintsKind    = judge.ConstraintsKind
+	ConstraintsVersion = judge.ConstraintsVersion
+	TierNational       = judge.TierNational
+	TierInternal       = judge.TierInternal
+	UseSignatures      = judge.UseSignatures
+	UseTimestamps      = judge.UseTimestamps
 )
 
 // DefaultConstraints returns what [Verify] holds where it is given no
