@@ -4,7 +4,7 @@ GO ?= go
 GOFLAGS_BUILD := -trimpath -ldflags=-buildid=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo tour build test check lint race fuzz bench corpus e2e generate clean
+.PHONY: help demo tour build test check lint race fuzz mutate bench corpus e2e generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/' | expand -t 14
@@ -41,6 +41,9 @@ race: ## every test under the race detector
 
 fuzz: ## each fuzz target for FUZZTIME (default 30s); with FUZZEXECS=N those over documents to N executions
 	@.ci/fuzz.sh $(or $(FUZZTIME),30s)
+
+mutate: ## make small faults in the verifier's policy code and count those that the tests notice (MUTATE="-again …" is passed on)
+	@.ci/mutate.sh $(MUTATE)
 
 corpus: ## sign every PDF file of the folder CORPUS and look for damage with other programs
 	@.ci/corpus.sh
