@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -179,23 +180,23 @@ func (c *cli) sign(ctx context.Context, f signFlags, in string) error {
 	if err != nil {
 		return err
 	}
-	report, warnings, err := lookOver(ctx, base, size, password)
-	if err != nil {
-		return c.signFault(f.json, err)
-	}
-	if f.placed && hasField(report, f.field) {
-		return usagef("leave out --page, --corner, --at and --free-space", "field %q of the document has its own place", f.field)
-	}
-	if f.strict && len(warnings) > 0 {
-		return c.refuse(f.json, warnings[0], changeable(warnings[0]))
-	}
-	for _, w := range warnings {
-		c.warnf("warning: %s: %s; \"suti pdf preflight\" tells more, --strict refuses it", w, changeable(w))
-	}
-	prog := c.progress("firmando", 2*size, f.json)
+	prog := c.progress("firmando", size, f.json)
 	defer prog.end()
 	opts := f.options(level, chain[0], c.now())
 	opts.Password = password
+	var warnings []string
+	opts.Inspect = func(report *pades.PreflightReport) error {
+		if f.placed && hasField(report, f.field) {
+			return errPlaced
+		}
+		if warnings = lookOver(report); f.strict && len(warnings) > 0 {
+			return errStrict
+		}
+		for _, w := range warnings {
+			c.warnf("warning: %s: %s; \"suti pdf preflight\" tells more, --strict refuses it", w, changeable(w))
+		}
+		return nil
+	}
 	if level > pades.LevelBT {
 		x, err := f.evidenceFlags.options(level, c.now)
 		if err != nil {
@@ -203,15 +204,20 @@ func (c *cli) sign(ctx context.Context, f signFlags, in string) error {
 		}
 		opts.Extend = &x
 	}
-	watched := watchedReader{base, prog}
-	signed, err := pades.Sign(ctx, watched, size, key, chain, ts, opts)
-	if err != nil {
-		return c.signFault(f.json, err)
-	}
-	if err := writeWhole(f.out, 0o644, func(w io.Writer) error {
-		_, err := signed.WriteTo(ctx, w, watched)
-		return err
-	}); err != nil {
+	var signed *pades.Signed
+	var fault error
+	err = writeWhole(f.out, 0o644, func(w io.Writer) error {
+		signed, fault = pades.SignTo(ctx, w, watchedReader{base, prog}, size, key, chain, ts, opts)
+		return fault
+	})
+	switch {
+	case errors.Is(fault, errStrict):
+		return c.refuse(f.json, warnings[0], changeable(warnings[0]))
+	case errors.Is(fault, errPlaced):
+		return usagef("leave out --page, --corner, --at and --free-space", "field %q of the document has its own place", f.field)
+	case fault != nil && !isWriteFault(fault):
+		return c.signFault(f.json, fault)
+	case err != nil:
 		return failedf("nothing was left at "+f.out, "write the signed file: %w", err)
 	}
 	prog.end()
@@ -327,14 +333,22 @@ func (c *cli) tellSigned(f signFlags, s *pades.Signed, client *stamp.Client, cer
 	return nil
 }
 
-// lookOver reads a file, and returns besides the codes of what it holds that
-// could change what is shown after signing: those for which the server refuses
-// a document.
-func lookOver(ctx context.Context, base io.ReaderAt, size int64, password string) (*pades.PreflightReport, []string, error) {
-	report, err := pades.PreflightPassword(ctx, base, size, password, pades.Limits{})
-	if err != nil {
-		return nil, nil, err
-	}
+// errStrict refuses a document under --strict, errPlaced a place for a field
+// that has one.
+var (
+	errStrict = errors.New("the document holds what could change it")
+	errPlaced = errors.New("the field has its own place")
+)
+
+// isWriteFault reports whether it was the output that could not be written.
+func isWriteFault(err error) bool {
+	var p *fs.PathError
+	return errors.As(err, &p) && p.Op == "write"
+}
+
+// lookOver returns the codes of what the file holds that could change what is
+// shown after signing: those for which the server refuses a document.
+func lookOver(report *pades.PreflightReport) []string {
 	var out []string
 	if report.Kind == "hybrid" {
 		out = append(out, "hybrid")
@@ -344,7 +358,7 @@ func lookOver(ctx context.Context, base io.ReaderAt, size int64, password string
 			out = append(out, f.Code)
 		}
 	}
-	return report, out, nil
+	return out
 }
 
 // changeable says what a code of lookOver means.

@@ -80,21 +80,15 @@ func AddFields(ctx context.Context, base io.ReaderAt, size int64, fields []NewFi
 			return nil, err
 		}
 	}
-	f, err := openFile(base, size, "", lim)
+	digests := newDigests(crypto.SHA256)
+	rep, f, err := lookAt(ctx, base, size, Options{Limits: lim}, digests)
 	if err != nil {
 		return nil, err
 	}
 	if err := mayUseField(f, true); err != nil {
 		return nil, err
 	}
-	digests, err := hashBase(ctx, base, size, crypto.SHA256)
-	if err != nil {
-		return nil, err
-	}
-	dangling, err := dangling(ctx, f, digests, nil)
-	if err != nil {
-		return nil, refusal(err)
-	}
+	dangling := rep.taken()
 	p := &preparation{ctx: ctx, f: f, u: incr.New(f, func(n uint32) bool { return dangling[n] })}
 	if err := p.addFields(fields); err != nil {
 		return nil, refusal(err)

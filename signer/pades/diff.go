@@ -21,31 +21,34 @@ func (v *verifier) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	first := len(revs)
-	for _, c := range v.sigs {
-		if c.Revision >= 0 {
-			first = min(first, c.Revision)
-		}
-	}
+	first := v.first(len(revs))
 	v.worst = make([]ChangeClass, len(revs))
 	if first+1 >= len(revs) {
 		return nil
 	}
-	refs, err := newRefIndex(ctx, v.f, first)
-	if err != nil {
-		return v.unreadable(first+1, err)
+	refs := v.refs
+	if refs == nil {
+		var objects view
+		if refs, objects, err = newRefIndex(v.f, first); err == nil {
+			err = walk(ctx, objects.f, objects.fn)
+		}
+		if err != nil {
+			return v.unreadable(first+1, err)
+		}
 	}
+	var before *cos.File
 	for i := first + 1; i < len(revs); i++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		s, err := v.step(ctx, i, refs)
+		s, err := v.step(ctx, i, refs, before)
 		if err == nil {
 			err = s.run()
 		}
 		if err != nil {
 			return v.unreadable(i, err)
 		}
+		before = s.b
 		v.record(s)
 		if err := refs.add(s.b, i); err != nil {
 			return v.unreadable(i, err)
@@ -54,12 +57,20 @@ func (v *verifier) compare(ctx context.Context) error {
 	return nil
 }
 
+// first returns the first revision that a signature ends, n if none does.
+func (v *verifier) first(n int) int {
+	for _, c := range v.sigs {
+		if c.Revision >= 0 {
+			n = min(n, c.Revision)
+		}
+	}
+	return n
+}
+
 // unreadable marks all revisions from i on as not understood, if the cause
 // lies in the file.
 func (v *verifier) unreadable(i int, err error) error {
-	var c *cos.Error
-	var r *RefusedError
-	if !errors.As(err, &c) && !errors.As(err, &r) {
+	if !inFile(err) {
 		return err
 	}
 	for k := i; k < len(v.worst); k++ {
@@ -67,6 +78,13 @@ func (v *verifier) unreadable(i int, err error) error {
 	}
 	v.changes = append(v.changes, Change{Revision: i + 1, Class: Forbidden, Kind: "unreadable", Detail: err.Error()})
 	return nil
+}
+
+// inFile reports whether the cause of an error lies in the file.
+func inFile(err error) bool {
+	var c *cos.Error
+	var r *RefusedError
+	return errors.As(err, &c) || errors.As(err, &r)
 }
 
 func (v *verifier) record(s *step) {
@@ -104,10 +122,14 @@ type step struct {
 	changes []Change
 }
 
-func (v *verifier) step(ctx context.Context, i int, refs *refIndex) (*step, error) {
-	a, err := v.f.AtRevision(i - 1)
-	if err != nil {
-		return nil, err
+// step begins the comparison of revision i with the one before it, which is
+// opened unless it is given.
+func (v *verifier) step(ctx context.Context, i int, refs *refIndex, a *cos.File) (*step, error) {
+	var err error
+	if a == nil {
+		if a, err = v.f.AtRevision(i - 1); err != nil {
+			return nil, err
+		}
 	}
 	b, err := v.f.AtRevision(i)
 	if err != nil {

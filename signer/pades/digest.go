@@ -2,11 +2,9 @@ package pades
 
 import (
 	"bytes"
-	"context"
 	"crypto"
 	"fmt"
 	"hash"
-	"io"
 	"slices"
 
 	"oruro.gob.bo/suti/signer/internal/cos"
@@ -20,67 +18,68 @@ type digestJob struct {
 	sum                []byte
 }
 
-// digestAll digests several byte ranges in one reading of the file. The parts
-// behind the holes do not overlap, since each lies in a revision of its own,
-// so the work is at most twice the file for each algorithm. Every byte up to
-// the last end is also written to also.
-func digestAll(ctx context.Context, r io.ReaderAt, jobs []*digestJob, also io.Writer) error {
-	heads := map[crypto.Hash]hash.Hash{} // of the file from its beginning
-	var cuts []int64
+// digester digests several byte ranges of a file that is written to it from
+// its beginning. The parts behind the holes do not overlap, since each lies in a
+// revision of its own, so the work is at most twice the file for each algorithm,
+// however many there are: the states of what comes before a hole are forked.
+type digester struct {
+	jobs  []*digestJob
+	heads map[crypto.Hash]hash.Hash // of the file from its beginning
+	cuts  []int64                   // where jobs begin and end, from pos on
+	pos   int64
+}
+
+func newDigester(jobs []*digestJob) *digester {
+	d := &digester{jobs: jobs, heads: map[crypto.Hash]hash.Hash{}}
 	for _, j := range jobs {
-		heads[j.h] = j.h.New()
-		cuts = append(cuts, j.hole, j.holeEnd, j.end)
+		d.heads[j.h] = j.h.New()
+		d.cuts = append(d.cuts, j.hole, j.holeEnd, j.end)
 	}
-	slices.Sort(cuts)
-	cuts = slices.Compact(cuts)
-	b := buffers.Get().(*[]byte)
-	defer buffers.Put(b)
-	buf := *b
-	pos := int64(0)
-	for _, cut := range cuts {
-		for pos < cut {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			n, err := r.ReadAt(buf[:min(int64(len(buf)), cut-pos)], pos)
-			if n == 0 {
-				if err == nil || err == io.EOF {
-					err = io.ErrUnexpectedEOF
-				}
-				return fmt.Errorf("pades: read file at %d: %w", pos, err)
-			}
-			feed(heads, jobs, buf[:n], pos)
-			_, _ = also.Write(buf[:n])
-			pos += int64(n)
+	slices.Sort(d.cuts)
+	d.cuts = slices.Compact(d.cuts)
+	return d
+}
+
+// Write implements io.Writer.
+func (d *digester) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(d.cuts) > 0 {
+		part := p[:min(int64(len(p)), d.cuts[0]-d.pos)]
+		d.feed(part)
+		p = p[len(part):]
+		if d.pos += int64(len(part)); d.pos < d.cuts[0] {
+			return n, nil
 		}
-		if err := turn(heads, jobs, pos); err != nil {
-			return err
+		if err := d.turn(); err != nil {
+			return 0, err
 		}
+		d.cuts = d.cuts[1:]
 	}
-	return nil
+	d.pos += int64(len(p)) // nothing covers the rest
+	return n, nil
 }
 
 // feed gives bytes that cross no cut to the states that cover them.
-func feed(heads map[crypto.Hash]hash.Hash, jobs []*digestJob, p []byte, pos int64) {
-	need := map[crypto.Hash]bool{}
-	for _, j := range jobs {
-		if pos < j.hole {
-			need[j.h] = true
+func (d *digester) feed(p []byte) {
+	var done [3]crypto.Hash
+	k := 0
+	for _, j := range d.jobs {
+		if d.pos < j.hole && !slices.Contains(done[:k], j.h) && k < len(done) {
+			_, _ = d.heads[j.h].Write(p)
+			done[k] = j.h
+			k++
 		}
-		if pos >= j.holeEnd && pos < j.end {
+		if d.pos >= j.holeEnd && d.pos < j.end {
 			_, _ = j.state.Write(p)
 		}
-	}
-	for h := range need {
-		_, _ = heads[h].Write(p)
 	}
 }
 
 // turn begins and ends jobs at a cut.
-func turn(heads map[crypto.Hash]hash.Hash, jobs []*digestJob, pos int64) error {
-	for _, j := range jobs {
-		if pos == j.hole {
-			c, ok := heads[j.h].(hash.Cloner)
+func (d *digester) turn() error {
+	for _, j := range d.jobs {
+		if d.pos == j.hole {
+			c, ok := d.heads[j.h].(hash.Cloner)
 			if !ok {
 				return fmt.Errorf("pades: %v cannot be cloned", j.h)
 			}
@@ -90,7 +89,7 @@ func turn(heads map[crypto.Hash]hash.Hash, jobs []*digestJob, pos int64) error {
 			}
 			j.state = state
 		}
-		if pos == j.end && j.state != nil {
+		if d.pos == j.end && j.state != nil {
 			j.sum = j.state.Sum(nil)
 		}
 	}
@@ -124,13 +123,16 @@ func (s *hiddenScan) Write(p []byte) (int, error) {
 }
 
 func (s *hiddenScan) scan(text []byte, base int64) {
+	// The letter j is rare both in text and in data, unlike the space.
 	for at := 0; ; {
-		i := bytes.Index(text[at:], []byte(" obj"))
+		i := bytes.IndexByte(text[at:], 'j')
 		if i < 0 {
 			return
 		}
-		at += i + 4
-		s.found(text[:at-4], base)
+		at += i + 1
+		if at >= 4 && string(text[at-4:at]) == " obj" {
+			s.found(text[:at-4], base)
+		}
 	}
 }
 

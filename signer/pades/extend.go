@@ -106,11 +106,13 @@ func Extend(ctx context.Context, base io.ReaderAt, size int64, o ExtendOptions) 
 	if err != nil {
 		return nil, err
 	}
-	taken, err := danglingOf(ctx, v.f)
-	if err != nil {
-		return nil, refusal(err)
+	taken := v.taken
+	if taken == nil {
+		if taken, err = danglingOf(ctx, v.f); err != nil {
+			return nil, refusal(err)
+		}
 	}
-	e := &extender{o: o, base: base, baseSize: size, state: v.state, taken: taken, have: v.Store, intermediates: v.o.Intermediates}
+	e := &extender{o: o, base: base, baseSize: size, file: v.f, state: v.state, taken: taken, have: v.Store, intermediates: v.o.Intermediates}
 	out := &Extended{Requested: o.Level, Achieved: o.Level, baseSize: size}
 	v.state.Sum(out.baseSHA256[:0])
 	wants, unstamped, err := v.wants(o.Level)
@@ -132,7 +134,7 @@ func examine(ctx context.Context, base io.ReaderAt, size int64, o *ExtendOptions
 	extra := slices.Clone(o.Intermediates)
 	for try := 0; ; try++ {
 		v := newVerifier(VerifyOptions{Roots: o.Roots, TimestampRoots: o.TimestampRoots, Intermediates: extra, At: o.Now(), Password: o.Password, Limits: o.Limits})
-		v.wantState = true
+		v.extends = true
 		if err := v.run(ctx, base, size); err != nil {
 			return nil, err
 		}
@@ -242,7 +244,7 @@ func (o *Signed) Extend(ctx context.Context, base io.ReaderAt, x ExtendOptions) 
 		return nil, err
 	}
 	_, _ = state.Write(o.tail)
-	e := &extender{o: x, base: base, baseSize: s.baseSize, tail: slices.Clone(o.tail), state: state, taken: s.taken, intermediates: x.Intermediates}
+	e := &extender{o: x, base: base, baseSize: s.baseSize, tail: slices.Clone(o.tail), file: s.file, state: state, taken: s.taken, intermediates: x.Intermediates}
 	if e.taken == nil {
 		f, err := e.open()
 		if err != nil {

@@ -22,6 +22,7 @@ type extender struct {
 	base          io.ReaderAt
 	baseSize      int64
 	tail          []byte
+	file          *cos.File // as last opened
 	state         hash.Hash // SHA-256 of base and tail so far
 	taken         map[uint32]bool
 	have          judge.Store // what the signatures of the base hold
@@ -57,12 +58,28 @@ func (j *joined) ReadAt(p []byte, off int64) (int, error) {
 
 func (e *extender) size() int64 { return e.baseSize + int64(len(e.tail)) }
 
+// open opens the file as it is by now.
 func (e *extender) open() (*cos.File, error) {
-	f, err := openFile(&joined{e.base, e.baseSize, e.tail}, e.size(), e.o.Password, e.o.Limits)
+	if e.file != nil && e.file.Size() == e.size() {
+		return e.file, mayUseField(e.file, true)
+	}
+	f, err := e.grown()
 	if err != nil {
+		return nil, refusal(err)
+	}
+	if err := checkFile(f); err != nil {
 		return nil, err
 	}
+	e.file = f
 	return f, mayUseField(f, true)
+}
+
+func (e *extender) grown() (*cos.File, error) {
+	r := &joined{e.base, e.baseSize, e.tail}
+	if e.file != nil {
+		return e.file.Grown(r, e.size(), e.o.Password)
+	}
+	return cos.OpenPassword(r, e.size(), e.o.Password, e.o.Limits)
 }
 
 func (e *extender) grow(more []byte) {
@@ -308,12 +325,5 @@ func danglingOf(ctx context.Context, f *cos.File) (map[uint32]bool, error) {
 	if err := walk(ctx, f, v.object); err != nil {
 		return nil, err
 	}
-	if err := v.finish(); err != nil {
-		return nil, err
-	}
-	m := make(map[uint32]bool, len(v.dangling))
-	for _, n := range v.dangling {
-		m[n] = true
-	}
-	return m, nil
+	return v.taken()
 }

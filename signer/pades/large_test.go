@@ -37,18 +37,27 @@ func largeFile(t testing.TB, n int64, pages int) (*os.File, int64) {
 		offsets = append(offsets, pos)
 		write(fmt.Sprintf("%d 0 obj\n%s\nendobj\n", len(offsets)-1, body))
 	}
-	var kids bytes.Buffer
-	for i := range pages {
-		fmt.Fprintf(&kids, "%d 0 R ", 4+i)
+	const branch = 500 // pages in one node of the tree
+	nodes := (pages + branch - 1) / branch
+	list := func(first, n int) string {
+		var kids bytes.Buffer
+		for i := range n {
+			fmt.Fprintf(&kids, "%d 0 R ", first+i)
+		}
+		return kids.String()
 	}
 	obj("<</Type/Catalog/Pages 2 0 R/X 3 0 R>>")
-	obj(fmt.Sprintf("<</Type/Pages/Count %d/Kids[%s]/MediaBox[0 0 595 842]>>", pages, kids.String()))
+	obj(fmt.Sprintf("<</Type/Pages/Count %d/Kids[%s]/MediaBox[0 0 595 842]>>", pages, list(4, nodes)))
 	offsets = append(offsets, pos)
 	write(fmt.Sprintf("3 0 obj\n<</Length %d>>\nstream\n", n))
 	pos += n
 	write("\nendstream\nendobj\n")
-	for range pages {
-		obj("<</Type/Page/Parent 2 0 R>>")
+	for i := range nodes {
+		n := min(branch, pages-i*branch)
+		obj(fmt.Sprintf("<</Type/Pages/Parent 2 0 R/Count %d/Kids[%s]>>", n, list(4+nodes+i*branch, n)))
+	}
+	for i := range pages {
+		obj(fmt.Sprintf("<</Type/Page/Parent %d 0 R>>", 4+i/branch))
 	}
 	x := pos
 	var xref bytes.Buffer
@@ -155,7 +164,9 @@ func TestManySignatures(t *testing.T) {
 	if len(r.Signatures) != n {
 		t.Errorf("%d signatures", len(r.Signatures))
 	}
-	if times := counted.n / int64(len(b)); times > 60 {
+	// It is hashed once (see TestByteRangesShareTheirBeginning); but each revision
+	// has a few objects that are looked up by themselves, and the file is small.
+	if times := counted.n / int64(len(b)); times > 40 {
 		t.Errorf("the file was read %d times over", times)
 	}
 }

@@ -173,16 +173,9 @@ func (c *candidate) readContents() error {
 
 // inRevision checks that the field was there, with this value, in the version
 // signed.
-func (c *candidate) inRevision(f *cos.File) error {
-	if c.Revision < 0 || c.rep.CoversFile {
-		return nil
-	}
-	a, err := f.AtRevision(c.Revision)
-	if err != nil {
-		return err
-	}
+func (c *candidate) inRevision(a *cos.File) error {
 	found := false
-	err = a.Fields(func(field *cos.Field) bool {
+	err := a.Fields(func(field *cos.Field) bool {
 		v, _ := field.Object.Value.Get("V").Ref()
 		found = field.Object.Ref == c.field.Object.Ref && field.Name == c.field.Name && field.Type == "Sig" && v == c.dict.Ref
 		return !found

@@ -124,6 +124,10 @@ type Options struct {
 	// Preflight is the report of [Preflight] on the same file; without it the
 	// same checks are made again here.
 	Preflight *PreflightReport
+	// Inspect, if not nil, is given what [Preflight] says of the file, which
+	// Prepare finds out while it reads it. An error ends Prepare with it, before
+	// anything is signed.
+	Inspect func(*PreflightReport) error
 	// Extend is needed by [Sign] above LevelBT; its Level is not used.
 	Extend *ExtendOptions
 	// Password opens an encrypted file: the owner's, or a user's, whose rights

@@ -2,10 +2,8 @@ package pades
 
 import (
 	"context"
-	"crypto/sha256"
+	"crypto"
 	"encoding/hex"
-	"fmt"
-	"hash"
 	"io"
 	"slices"
 	"sync"
@@ -82,16 +80,26 @@ func Preflight(ctx context.Context, base io.ReaderAt, size int64, lim Limits) (*
 // PreflightPassword is [Preflight] for files that may be encrypted, with the
 // password of a user or the owner.
 func PreflightPassword(ctx context.Context, base io.ReaderAt, size int64, password string, lim Limits) (*PreflightReport, error) {
+	rep, _, err := lookAt(ctx, base, size, Options{Password: password, Limits: lim}, newDigests(crypto.SHA256))
+	return rep, err
+}
+
+// lookAt reads the whole file once: for the report, for the digests and for
+// copies of it. Of o it uses Password and Limits.
+func lookAt(ctx context.Context, base io.ReaderAt, size int64, o Options, d *baseDigests, copies ...io.Writer) (*PreflightReport, *cos.File, error) {
 	rep := &PreflightReport{Size: size, Fields: []PreflightField{}, Findings: []Finding{}}
-	f, err := openFile(base, size, password, lim)
+	pass := newPass(ctx, base, size)
+	pass.to = append(d.writers(), copies...)
+	defer pass.release()
+	f, err := openFile(pass, size, o.Password, o.Limits)
 	if err != nil {
-		return rep, err
+		return rep, nil, err
 	}
-	sum := sha256.New()
-	if err := digestFile(ctx, base, size, sum); err != nil {
-		return rep, err
+	fault := rep.inspect(pass, f)
+	if err := pass.finish(); err != nil {
+		return rep, nil, err
 	}
-	rep.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	rep.SHA256 = hex.EncodeToString(d.sha256.Sum(nil))
 	rep.Version = f.HeaderVersion()
 	rep.Encryption = encryptionOf(f)
 	rep.Kind = "table"
@@ -100,7 +108,7 @@ func PreflightPassword(ctx context.Context, base io.ReaderAt, size int64, passwo
 	} else if f.IsHybrid() {
 		rep.Kind = "hybrid"
 	}
-	return rep, refusal(rep.inspect(ctx, f))
+	return rep, f, refusal(fault)
 }
 
 // openFile opens a file with a password and checks what signing and verifying
@@ -110,13 +118,16 @@ func openFile(base io.ReaderAt, size int64, password string, lim cos.Limits) (*c
 	if err != nil {
 		return nil, refusal(err)
 	}
+	return f, checkFile(f)
+}
+
+// checkFile checks that a file has clear revisions and a catalog.
+func checkFile(f *cos.File) error {
 	if _, err := f.Revisions(); err != nil {
-		return nil, refusal(err)
+		return refusal(err)
 	}
-	if _, err := f.Catalog(); err != nil {
-		return nil, refusal(err)
-	}
-	return f, nil
+	_, err := f.Catalog()
+	return refusal(err)
 }
 
 // buffers are what files are read into. They are of one size, so that signing
@@ -126,31 +137,15 @@ var buffers = sync.Pool{New: func() any {
 	return &b
 }}
 
-// digestFile writes the file to all hashes, in one reading.
-func digestFile(ctx context.Context, base io.ReaderAt, size int64, to ...hash.Hash) error {
-	b := buffers.Get().(*[]byte)
-	defer buffers.Put(b)
-	buf := *b
-	for off := int64(0); off < size; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		n, err := base.ReadAt(buf[:min(int64(len(buf)), size-off)], off)
-		if n == 0 {
-			if err == nil || err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return fmt.Errorf("pades: read file at %d: %w", off, err)
-		}
-		for _, h := range to {
-			_, _ = h.Write(buf[:n])
-		}
-		off += int64(n)
-	}
-	return nil
+// digestFile writes the file to all of to, in one reading.
+func digestFile(ctx context.Context, base io.ReaderAt, size int64, to ...io.Writer) error {
+	p := newPass(ctx, base, size)
+	p.to = to
+	return p.finish()
 }
 
-func (rep *PreflightReport) inspect(ctx context.Context, f *cos.File) error {
+// inspect looks at every object of f, which reads from the pass.
+func (rep *PreflightReport) inspect(pass *onePass, f *cos.File) error {
 	revs, err := f.Revisions()
 	if err != nil {
 		return err
@@ -168,7 +163,7 @@ func (rep *PreflightReport) inspect(ctx context.Context, f *cos.File) error {
 		rep.Fields = append(rep.Fields, PreflightField{Name: s.field.Name, Signed: s.dict != nil, Locked: locked(sigs, s.field.Name)})
 	}
 	v := newInspector(f)
-	if err := walk(ctx, f, v.object); err != nil {
+	if err := pass.walk(view{f, v.object}); err != nil {
 		return err
 	}
 	if err := v.finish(); err != nil {
@@ -346,6 +341,14 @@ func (v *inspector) finish() error {
 		v.counts[FindDangling] += len(v.beyond)
 	}
 	return nil
+}
+
+// taken returns the numbers that something refers to but nothing defines.
+func (v *inspector) taken() (map[uint32]bool, error) {
+	if err := v.finish(); err != nil {
+		return nil, err
+	}
+	return (&PreflightReport{Dangling: v.dangling}).taken(), nil
 }
 
 func (v *inspector) findings() []Finding { return sortedFindings(v.counts) }

@@ -25,6 +25,11 @@ import (
 //
 // Errors: [*RefusedError]; [ErrOptions]; ctx's; those of base.
 func Prepare(ctx context.Context, base io.ReaderAt, size int64, o Options) (*Session, error) {
+	return prepare(ctx, base, size, o)
+}
+
+// prepare is Prepare; what it reads for the digest it also writes to copies.
+func prepare(ctx context.Context, base io.ReaderAt, size int64, o Options, copies ...io.Writer) (*Session, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -32,17 +37,10 @@ func Prepare(ctx context.Context, base io.ReaderAt, size int64, o Options) (*Ses
 	if err != nil {
 		return nil, err
 	}
-	f, err := openFile(base, size, o.Password, o.Limits)
+	digests := newDigests(o.Hash)
+	f, dangling, err := readBase(ctx, base, size, &o, digests, copies)
 	if err != nil {
 		return nil, err
-	}
-	digests, err := hashBase(ctx, base, size, o.Hash)
-	if err != nil {
-		return nil, err
-	}
-	dangling, err := dangling(ctx, f, digests, o.Preflight)
-	if err != nil {
-		return nil, refusal(err)
 	}
 	p := &preparation{Options: o, ctx: ctx, f: f, reserve: reserve}
 	p.u = incr.New(f, func(n uint32) bool { return dangling[n] })
@@ -51,9 +49,42 @@ func Prepare(ctx context.Context, base io.ReaderAt, size int64, o Options) (*Ses
 	}
 	s, err := p.session(digests)
 	if err == nil {
-		s.taken = dangling
+		s.taken, s.file = dangling, f
 	}
 	return s, err
+}
+
+// readBase reads the file once and returns it with the numbers that new objects
+// must keep clear of: from the preflight report if it is of this file, else by
+// looking at every object.
+func readBase(ctx context.Context, base io.ReaderAt, size int64, o *Options, d *baseDigests, copies []io.Writer) (*cos.File, map[uint32]bool, error) {
+	if rep := o.Preflight; rep != nil {
+		pass := newPass(ctx, base, size)
+		pass.to = append(d.writers(), copies...)
+		f, err := openFile(pass, size, o.Password, o.Limits)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := pass.finish(); err != nil {
+			return nil, nil, err
+		}
+		if rep.SHA256 == hex.EncodeToString(d.sha256.Sum(nil)) {
+			return f, rep.taken(), o.inspect(rep)
+		}
+		d, copies = newDigests(crypto.SHA256), nil // of another file: look at this one
+	}
+	rep, f, err := lookAt(ctx, base, size, *o, d, copies...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return f, rep.taken(), o.inspect(rep)
+}
+
+func (o *Options) inspect(rep *PreflightReport) error {
+	if o.Inspect == nil {
+		return nil
+	}
+	return o.Inspect(rep)
 }
 
 // baseDigests are the digests of the file, not yet finished.
@@ -62,31 +93,28 @@ type baseDigests struct {
 	hash   hash.Hash // by Options.Hash; the same as sha256 if that is SHA-256
 }
 
-func hashBase(ctx context.Context, base io.ReaderAt, size int64, h crypto.Hash) (*baseDigests, error) {
+func newDigests(h crypto.Hash) *baseDigests {
 	d := &baseDigests{sha256: crypto.SHA256.New()}
-	d.hash = d.sha256
-	to := []hash.Hash{d.sha256}
-	if h != crypto.SHA256 {
+	if d.hash = d.sha256; h != crypto.SHA256 {
 		d.hash = h.New()
-		to = append(to, d.hash)
 	}
-	return d, digestFile(ctx, base, size, to...)
+	return d
 }
 
-// dangling returns the numbers that new objects must keep clear of, from the
-// preflight report if it is of this file, else by reading every object.
-func dangling(ctx context.Context, f *cos.File, d *baseDigests, rep *PreflightReport) (map[uint32]bool, error) {
-	if rep == nil || rep.SHA256 != hex.EncodeToString(d.sha256.Sum(nil)) {
-		rep = &PreflightReport{}
-		if err := rep.inspect(ctx, f); err != nil {
-			return nil, err
-		}
+func (d *baseDigests) writers() []io.Writer {
+	if d.hash == d.sha256 {
+		return []io.Writer{d.sha256}
 	}
+	return []io.Writer{d.sha256, d.hash}
+}
+
+// taken returns the numbers that new objects must keep clear of.
+func (rep *PreflightReport) taken() map[uint32]bool {
 	m := make(map[uint32]bool, len(rep.Dangling))
 	for _, n := range rep.Dangling {
 		m[n] = true
 	}
-	return m, nil
+	return m
 }
 
 // preparation is the work of Prepare.

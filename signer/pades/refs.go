@@ -23,34 +23,32 @@ const (
 	maxWatches   = 16
 )
 
-// newRefIndex reads every object of revision first.
-func newRefIndex(ctx context.Context, f *cos.File, first int) (*refIndex, error) {
+// newRefIndex begins an index: what the view shows it must still be read.
+func newRefIndex(f *cos.File, first int) (*refIndex, view, error) {
 	x := &refIndex{of: map[uint32][]uint32{}}
 	revs, err := f.Revisions()
 	if err != nil {
-		return nil, err
+		return nil, view{}, err
 	}
 	for i := first + 1; i < len(revs); i++ {
 		if err := f.Added(i, func(num uint32, _ cos.Entry) error {
 			x.of[num] = nil
 			return nil
 		}); err != nil {
-			return nil, err
+			return nil, view{}, err
 		}
 	}
 	a, err := f.AtRevision(first)
 	if err != nil {
-		return nil, err
+		return nil, view{}, err
 	}
 	x.trailer(a.Trailer())
-	err = walk(ctx, a, func(o *cos.Object) error {
-		if a.IsSection(o.Header) {
-			return nil // a trailer
+	return x, view{a, func(o *cos.Object) error {
+		if !a.IsSection(o.Header) { // a trailer
+			x.note(o.Ref.Num, o.Value)
 		}
-		x.note(o.Ref.Num, o.Value)
 		return nil
-	})
-	return x, err
+	}}, nil
 }
 
 // trailer notes what a trailer refers to. Other entries than these two have no

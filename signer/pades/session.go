@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"oruro.gob.bo/suti/signer/internal/cos"
 )
 
 // Session is a prepared signature. It is immutable, holds no secret, and can
@@ -27,6 +29,7 @@ type Session struct {
 	reserve     int
 	signingTime time.Time
 	taken       map[uint32]bool // numbers that new objects keep clear of; nil after storage
+	file        *cos.File       // as it was prepared; nil after storage
 }
 
 // BaseSHA256 returns the SHA-256 of the file that was prepared.

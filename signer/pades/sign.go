@@ -22,6 +22,25 @@ type Timestamper interface {
 // Extend where the level asks for it. ts is needed from level B-T on, and
 // Options.Extend above it; if they fail, so does Sign.
 func Sign(ctx context.Context, base io.ReaderAt, size int64, key crypto.Signer, chain []*x509.Certificate, ts Timestamper, o Options) (*Signed, error) {
+	return sign(ctx, base, size, key, chain, ts, o)
+}
+
+// SignTo is [Sign] and [Signed.WriteTo] in one reading of the file: what is
+// read to be signed is written to w at once, and the signature behind it. So it
+// takes half as long for large files. After an error, what w was given is to be
+// thrown away.
+func SignTo(ctx context.Context, w io.Writer, base io.ReaderAt, size int64, key crypto.Signer, chain []*x509.Certificate, ts Timestamper, o Options) (*Signed, error) {
+	s, err := sign(ctx, base, size, key, chain, ts, o, w)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(s.tail); err != nil {
+		return nil, fmt.Errorf("pades: write signature: %w", err)
+	}
+	return s, nil
+}
+
+func sign(ctx context.Context, base io.ReaderAt, size int64, key crypto.Signer, chain []*x509.Certificate, ts Timestamper, o Options, copies ...io.Writer) (*Signed, error) {
 	if o.Reserve == (Reserve{}) {
 		for _, c := range chain {
 			o.Reserve.Certificates += len(c.Raw)
@@ -43,7 +62,7 @@ func Sign(ctx context.Context, base io.ReaderAt, size int64, key crypto.Signer, 
 			}
 		}
 	}
-	s, err := Prepare(ctx, base, size, o)
+	s, err := prepare(ctx, base, size, o, copies...)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -46,19 +45,26 @@ type VerifyOptions struct {
 type verifier struct {
 	*judge.Judge
 	o       VerifyOptions
-	f       *cos.File
+	pass    *onePass
+	f       *cos.File    // over the pass
 	sigs    []*candidate // by revision; those without one first
 	stored  stored
 	changes []Change
 	worst   []ChangeClass // of each revision's changes
 	report  *Report
-	// state is the digest of the file, where wantState asks for it.
-	wantState bool
-	state     hash.Hash
+	// refs is what the objects of the first version signed refer to; nil if
+	// nothing came after it, or if it does not read.
+	refs *refIndex
+	// state is the digest of the file, and taken the numbers that new objects
+	// must keep clear of, where extends asks for them. taken may still be nil.
+	extends bool
+	state   hash.Hash
+	taken   map[uint32]bool
 }
 
-// Verify reports on every signature of a file. The file is read once for the
-// digests; of it, only single objects are held in memory.
+// Verify reports on every signature of a file. The file is read once, for
+// the digests and for the objects that are compared; only single objects of it
+// are held in memory.
 //
 // It returns a [*RefusedError] if the file cannot be read in exactly one way:
 // nothing can then be said about signatures in it. Other errors are ctx's,
@@ -83,7 +89,9 @@ func newVerifier(o VerifyOptions) *verifier {
 
 func (v *verifier) run(ctx context.Context, base io.ReaderAt, size int64) error {
 	var err error
-	if v.f, err = openFile(base, size, v.o.Password, v.o.Limits); err != nil {
+	v.pass = newPass(ctx, base, size)
+	defer v.pass.release()
+	if v.f, err = openFile(v.pass, size, v.o.Password, v.o.Limits); err != nil {
 		return err
 	}
 	v.report = &Report{Size: size, At: v.o.At, Signatures: []SignatureReport{}, Changes: []Change{}, Warnings: []Warning{}}
@@ -127,10 +135,10 @@ func (v *verifier) find(ctx context.Context) error {
 		if err := c.locate(v.f, shared); err != nil {
 			return err
 		}
-		if err := c.inRevision(v.f); err != nil {
-			return err
-		}
 		v.sigs = append(v.sigs, c)
+	}
+	if err := v.history(ctx, len(revs), shared); err != nil {
+		return err
 	}
 	slices.SortStableFunc(v.sigs, func(a, b *candidate) int { return a.Revision - b.Revision })
 	for i := 1; i < len(v.sigs); i++ {
@@ -140,15 +148,14 @@ func (v *verifier) find(ctx context.Context) error {
 			}
 		}
 	}
-	if err := v.removed(ctx, len(revs), shared); err != nil {
-		return err
-	}
 	return v.notes()
 }
 
-// removed warns of signatures that an earlier revision had in its form. There
-// is nothing to verify about them: what is left is not signed by them.
-func (v *verifier) removed(ctx context.Context, revisions int, now map[cos.Ref]int) error {
+// history looks at the signature fields that earlier revisions had in their
+// form: whether each signature is in the version that it signed. It warns of
+// signatures that are gone: there is nothing to verify about them, and what is
+// left is not signed by them.
+func (v *verifier) history(ctx context.Context, revisions int, now map[cos.Ref]int) error {
 	told := map[cos.Ref]bool{}
 	for i := range revisions - 1 {
 		if err := ctx.Err(); err != nil {
@@ -158,13 +165,19 @@ func (v *verifier) removed(ctx context.Context, revisions int, now map[cos.Ref]i
 		if err != nil {
 			return err
 		}
-		all, _, err := signatureFields(a)
-		if err != nil {
-			var refused *RefusedError
-			if errors.As(refusal(err), &refused) {
+		all, _, unread := signatureFields(a)
+		for _, c := range v.sigs {
+			if c.Revision == i && !c.rep.CoversFile {
+				if err := c.inRevision(a); err != nil {
+					return err
+				}
+			}
+		}
+		if unread != nil {
+			if inFile(refusal(unread)) {
 				continue // an old revision that does not read; the new one does
 			}
-			return err
+			return unread
 		}
 		for _, e := range all {
 			if e.dict != nil && e.dict.Ref.Num != 0 && now[e.dict.Ref] == 0 && !told[e.dict.Ref] {
@@ -215,11 +228,11 @@ func (v *verifier) digest(ctx context.Context) error {
 		of = append(of, c)
 	}
 	whole := &digestJob{h: crypto.SHA256, hole: v.f.Size(), holeEnd: v.f.Size(), end: v.f.Size()}
-	if v.wantState {
+	if v.extends {
 		jobs = append(jobs, whole)
 	}
 	scan := &hiddenScan{f: v.f}
-	if err := digestAll(ctx, v.f.Reader(), jobs, scan); err != nil {
+	if err := v.read(newDigester(jobs), scan); err != nil {
 		return err
 	}
 	for i, c := range of {
@@ -230,6 +243,38 @@ func (v *verifier) digest(ctx context.Context) error {
 		v.Warn(WarnHidden, "%d objects in the signed part that nothing names", scan.hidden)
 	}
 	return nil
+}
+
+// read reads the file once: for the digests and whatever else wants its bytes,
+// and meanwhile the objects that are to be compared or kept clear of.
+func (v *verifier) read(to ...io.Writer) error {
+	v.pass.to = to
+	revs, err := v.f.Revisions()
+	if err != nil {
+		return err
+	}
+	var views []view
+	if first := v.first(len(revs)); first+1 < len(revs) {
+		var objects view
+		if v.refs, objects, err = newRefIndex(v.f, first); err == nil {
+			views = append(views, objects)
+		}
+	}
+	numbers := newInspector(v.f)
+	if v.extends {
+		views = append(views, view{v.f, numbers.object})
+	}
+	switch err := v.pass.walk(views...); {
+	case err != nil && !inFile(err):
+		return err
+	case err != nil:
+		v.refs = nil // compare comes upon it again, and says where
+	case v.extends:
+		if v.taken, err = numbers.taken(); err != nil {
+			return err
+		}
+	}
+	return v.pass.finish()
 }
 
 // conclude joins what was found of each signature with what came after it.

@@ -29,9 +29,36 @@ type fieldNode struct {
 	depth int
 }
 
+// keepFields is how many fields of a revision are remembered.
+const keepFields = 1000
+
 // Fields calls fn for every terminal field in the order of the form until fn
-// returns false. A node that is met twice is refused.
+// returns false. A node that is met twice is refused. Fields are shared between
+// calls and must not be changed.
 func (f *File) Fields(fn func(*Field) bool) error {
+	if f.fields != nil {
+		for _, field := range f.fields {
+			if !fn(field) {
+				return nil
+			}
+		}
+		return nil
+	}
+	all, ended := []*Field{}, false
+	err := f.readFields(func(field *Field) bool {
+		if len(all) <= keepFields {
+			all = append(all, field)
+		}
+		ended = !fn(field)
+		return !ended
+	})
+	if err == nil && !ended && len(all) <= keepFields {
+		f.fields = all
+	}
+	return err
+}
+
+func (f *File) readFields(fn func(*Field) bool) error {
 	cat, err := f.Catalog()
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ type File struct {
 	loading  bool     // an object stream is being read
 	crypt    *Crypt   // nil: not encrypted, or not opened yet
 	cache    *cache   // shared by the revisions of a file
+	fields   []*Field // once they have been read; nil before, or if they are many
 	revs     []Revision
 	revsErr  error
 	revsDone bool
@@ -41,6 +42,16 @@ func Open(r io.ReaderAt, size int64, lim Limits) (*File, error) {
 // For files that are not encrypted it is not looked at. Passwords are used as
 // given: callers that let people type them should normalize them (SASLprep).
 func OpenPassword(r io.ReaderAt, size int64, password string, lim Limits) (*File, error) {
+	return open(r, size, password, lim, nil)
+}
+
+// Grown opens a file that begins with all of f's bytes and goes on after them.
+// The cross-reference sections that f has read are not read again.
+func (f *File) Grown(r io.ReaderAt, size int64, password string) (*File, error) {
+	return open(r, size, password, f.lim, f)
+}
+
+func open(r io.ReaderAt, size int64, password string, lim Limits, older *File) (*File, error) {
 	f := &File{r: r, size: size, lim: lim.withDefaults(), inflated: new(int64), objstms: map[uint32]*objectStream{}, cache: newCache()}
 	if size > f.lim.FileSize {
 		return nil, refuse(ErrLimit, CodeSize, -1, "file of %d bytes, limit %d", size, f.lim.FileSize)
@@ -52,7 +63,7 @@ func OpenPassword(r io.ReaderAt, size int64, password string, lim Limits) (*File
 	if err != nil {
 		return nil, err
 	}
-	if err := f.readSections(off); err != nil {
+	if err := f.readSections(off, older); err != nil {
 		return nil, err
 	}
 	f.startRef = f.sections[0].sought

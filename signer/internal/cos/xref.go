@@ -128,11 +128,20 @@ func (s *section) seal() error {
 	return nil
 }
 
-// readSections follows /Prev from off (§7.5.6) and fills f.sections.
-func (f *File) readSections(off int64) error {
+// readSections follows /Prev from off (§7.5.6) and fills f.sections; those
+// that older has read, which is the beginning of this file or nil, are taken
+// from there.
+func (f *File) readSections(off int64, older *File) error {
 	seen := map[int64]bool{}
 	total := int64(0)
 	for off >= 0 {
+		if older != nil && off == older.startRef {
+			if n := len(f.sections) + len(older.sections) - 1; n > f.lim.Revisions {
+				return refuse(ErrLimit, CodeXref, off, "more than %d revisions", f.lim.Revisions)
+			}
+			f.sections = append(f.sections, older.sections...)
+			return nil
+		}
 		if seen[off] {
 			return refuse(ErrAmbiguous, CodeXref, off, "/Prev loop")
 		}

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -44,8 +45,15 @@ type Judge struct {
 	Warnings []Warning
 
 	proofs  []Proof
-	factsOf map[string][]fact // what the store says of certificates
-	work    int               // done with it, see maxEvidenceWork
+	factsOf map[string][]fact               // what the store says of certificates
+	work    int                             // done with it, see maxEvidenceWork
+	paths   map[pathKey][]*x509.Certificate // of signers, as found
+}
+
+// pathKey is a certificate and a time at which its path is valid.
+type pathKey struct {
+	cert [sha256.Size]byte
+	at   int64 // Unix nanoseconds
 }
 
 // New returns a judge with an empty store.
@@ -53,7 +61,7 @@ func New(o Options) *Judge {
 	if o.Constraints == nil {
 		o.Constraints = DefaultConstraints()
 	}
-	return &Judge{Options: o, factsOf: map[string][]fact{}}
+	return &Judge{Options: o, factsOf: map[string][]fact{}, paths: map[pathKey][]*x509.Certificate{}}
 }
 
 // Warn adds a warning about the whole file.
@@ -315,6 +323,11 @@ func (j *Judge) path(c *Case, sig Signed, at time.Time, proven bool) []*x509.Cer
 		c.Fail(IndIndeterm, SubNoChain, "no roots given")
 		return nil
 	}
+	// A path that has been found stays one; the same person may have signed often.
+	key := pathKey{sha256.Sum256(cert.Raw), at.UnixNano()}
+	if chain := j.paths[key]; chain != nil {
+		return chain
+	}
 	pool := x509.NewCertPool()
 	for _, x := range sig.Certificates {
 		pool.AddCert(x)
@@ -326,6 +339,7 @@ func (j *Judge) path(c *Case, sig Signed, at time.Time, proven bool) []*x509.Cer
 		Roots: j.Roots, Intermediates: pool, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
 	if err == nil {
+		j.paths[key] = chains[0]
 		return chains[0]
 	}
 	var invalid x509.CertificateInvalidError
