@@ -32,12 +32,13 @@ type signFlags struct {
 	key, cert, tsa, level, field, out string
 	reason, location, passwordFile    string
 	algorithm                         string
+	format, mediaType, addTo          string
 	evidenceFlags
 	placeFlags
-	certify      int
-	json, strict bool
-	place        pades.Placement // as placeFlags say
-	placed       bool            // placeFlags say so
+	certify                int
+	json, strict, detached bool
+	place                  pades.Placement // as placeFlags say
+	placed                 bool            // placeFlags say so
 }
 
 // refusal is a refusal as JSON tells it. Codes are stable: those of pades, and
@@ -55,7 +56,10 @@ type refusal struct {
 type signResult struct {
 	Signed           string   `json:"signed"` // path of the file
 	Size             int64    `json:"size"`
-	Field            string   `json:"field"`
+	Field            string   `json:"field"` // "" of what is no PDF
+	Format           string   `json:"format"`
+	MediaType        string   `json:"media_type,omitempty"`     // declared of what is no PDF
+	ContentSHA256    string   `json:"content_sha256,omitempty"` // of what is no PDF
 	Requested        string   `json:"requested"`
 	Achieved         string   `json:"achieved"`
 	Signer           string   `json:"signer"`
@@ -72,10 +76,10 @@ var oidTitle = asn1.ObjectIdentifier{2, 5, 4, 12}
 func (c *cli) newSignCommand() *cobra.Command {
 	var f signFlags
 	cmd := &cobra.Command{
-		Use:   "sign --key KEY.pem --cert CHAIN.pem --out OUT.pdf IN.pdf",
-		Short: "Sign a PDF file with a key at hand (PAdES)",
-		Long: "Sign a PDF file with a private key and its certificate, without a server.\n\n" +
-			"The file is only added to: earlier signatures, form fields and metadata stay byte for byte.\n" +
+		Use:   "sign --key KEY.pem --cert CHAIN.pem --out OUT FILE",
+		Short: "Sign a PDF file, or one of any kind, with a key at hand (PAdES, CAdES, JAdES)",
+		Long: "Sign a file with a private key and its certificate, without a server.\n\n" +
+			"A PDF file (--format pades) is only added to: earlier signatures, form fields and metadata stay byte for byte.\n" +
 			"A file that cannot be signed without risk is refused with the reason, and nothing is written.\n" +
 			"One that holds what could change its looks later (programs, layers, outside content) is signed with a\n" +
 			"warning, or refused with --strict, as the server does. A file that stands at --out is replaced, in one step.\n" +
@@ -86,11 +90,16 @@ func (c *cli) newSignCommand() *cobra.Command {
 			"Levels: B-B; B-T with a time-stamp; B-LT with evidence that the certificates are not revoked, fetched from\n" +
 			"the addresses in them (loopback and private ones only with --allow-private); B-LTA with a time-stamp over\n" +
 			"all that. A level is never lowered: what cannot be had is told, and nothing is written.\n\n" +
+			"A file of any other kind gets a signature in a file of its own, which is verified together with it:\n" +
+			"--format cades up to B-LT, beside the signatures of others with --add-to; --format jades B-B, with the JSON\n" +
+			"inside, or beside the file with --detached. The media type is signed too, by default that of the file's name.\n\n" +
 			"Exit codes: 0 signed, 1 failed, 2 used wrongly, 3 refused (with --json: {\"refused\":\"…\",\"detail\":\"…\"}).",
 		Example: "  suti sign --key key.pem --cert chain.pem --out signed.pdf document.pdf\n" +
 			"  suti sign --key key.pem --cert chain.pem --tsa https://tsa.example/ --trust root.pem --visible --out signed.pdf document.pdf\n" +
-			"  suti sign --key key.pem --cert chain.pem --visible --free-space --page last --out signed.pdf document.pdf",
-		Args: operands(1, 1, "the PDF file"),
+			"  suti sign --key key.pem --cert chain.pem --visible --free-space --page last --out signed.pdf document.pdf\n" +
+			"  suti sign --format cades --key key.pem --cert chain.pem --out planilla.csv.p7s planilla.csv\n" +
+			"  suti sign --format jades --key key.pem --cert chain.pem --out acta.jws acta.json",
+		Args: operands(1, 1, "the file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "key", "cert", "out"); err != nil {
 				return err
@@ -99,12 +108,22 @@ func (c *cli) newSignCommand() *cobra.Command {
 			if f.place, f.placed, err = f.placement(cmd); err != nil {
 				return err
 			}
+			if err := f.checkFormat(); err != nil {
+				return err
+			}
+			if f.format != formatPAdES {
+				return c.signOther(cmd.Context(), f, args[0])
+			}
 			return c.sign(cmd.Context(), f, args[0])
 		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.key, "key", "", "private key, unencrypted PEM (PKCS #8, SEC 1 or PKCS #1)")
 	fl.StringVar(&f.cert, "cert", "", "the signer's certificate and those above it, PEM")
+	fl.StringVar(&f.format, "format", formatPAdES, "pades for PDF files, cades for files of any kind, jades for JSON")
+	fl.StringVar(&f.mediaType, "media-type", "", "with cades or jades, what the file is, such as text/csv; default by its name")
+	fl.StringVar(&f.addTo, "add-to", "", "with cades, signatures over the same file to put this one beside")
+	fl.BoolVar(&f.detached, "detached", false, "with jades, leave the content out of the signature")
 	fl.StringVar(&f.tsa, "tsa", "", "address of a time-stamping authority (RFC 3161)")
 	fl.StringVar(&f.level, "level", "", "B-B, B-T, B-LT or B-LTA; default B-T with --tsa, else B-B")
 	fl.StringArrayVar(&f.trust, "trust", nil, "trust anchor of the time-stamping authority, and from B-LT on of the signer, PEM; may be repeated")
@@ -280,7 +299,16 @@ func (c *cli) signFault(asJSON bool, err error) error {
 	if e := evidenceFault(err); e != nil {
 		return c.refuseEvidence(asJSON, e)
 	}
+	var said *exitError
+	if errors.As(err, &said) {
+		return err
+	}
+	if told := c.otherFault(asJSON, err); told != nil {
+		return told
+	}
 	switch {
+	case errors.As(err, &refused) && refused.Code == pades.CodeHeader && !asJSON:
+		return refusedf("if it is no PDF, add --format cades (or jades, for JSON)", "refused (%s): %s", refused.Code, refused.Detail)
 	case errors.As(err, &refused):
 		return c.refuse(asJSON, string(refused.Code), refused.Detail)
 	case errors.Is(err, pades.ErrCertificate):
@@ -313,9 +341,12 @@ func isStampFault(err error) bool {
 	return false
 }
 
+// untrustedStamp warns of a time-stamp whose authority leads to no anchor given.
+const untrustedStamp = "the time-stamp fits the signature, but nothing says who its authority is; give its root with --trust"
+
 func (c *cli) tellSigned(f signFlags, s *pades.Signed, client *stamp.Client, cert *x509.Certificate, o pades.Options, took time.Duration, warnings []string) error {
 	res := signResult{
-		Signed: f.out, Size: s.Size(), Field: s.Field(), Requested: shortLevel(s.Requested), Achieved: shortLevel(s.Achieved),
+		Signed: f.out, Size: s.Size(), Field: s.Field(), Format: f.format, Requested: shortLevel(s.Requested), Achieved: shortLevel(s.Achieved),
 		Signer: cert.Subject.String(), Warnings: orEmpty(warnings), CertificateSHA: hexSHA256(cert.Raw),
 		SigningTime: o.SigningTime.Format(time.RFC3339), Took: took.Round(time.Millisecond).String(),
 	}
@@ -323,7 +354,7 @@ func (c *cli) tellSigned(f signFlags, s *pades.Signed, client *stamp.Client, cer
 		t := client.Trusted()
 		res.TimestampTrusted = &t
 		if !t {
-			c.warnf("warning: the time-stamp fits the signature, but nothing says who its authority is; give its root with --trust")
+			c.warnf("warning: %s", untrustedStamp)
 		}
 	}
 	if f.json {

@@ -34,9 +34,12 @@ type verifyFlags struct {
 	evidence, genesis    string
 	logKey               string
 	passwordFile         string
+	content              string
 }
 
-const verifyLong = `Verify every signature of a PDF file, without a server and without trusting one.
+const verifyLong = `Verify every signature of a PDF file, or a signature over a file of any kind, without a server and without
+trusting one. What kind it is shows in the file: PDF; CMS (.p7s, with --content the file that was signed); JWS in
+its compact form, with its content inside or with --content.
 
 Trust comes from --trust alone: without it, no signer is known and a sound signature is INDETERMINATE.
 Revocation is judged by the evidence in the file (levels B-LT and B-LTA). Nothing is looked up, and where there is none
@@ -53,11 +56,13 @@ does not fit; 2 one is INDETERMINATE; 3 unreadable, refused or used wrongly; 4 t
 func (c *cli) newVerifyCommand() *cobra.Command {
 	var f verifyFlags
 	cmd := &cobra.Command{
-		Use:   "verify [--trust ROOT.pem]... FILE.pdf",
-		Short: "Verify the signatures of a PDF file, or an evidence bundle",
+		Use:   "verify [--trust ROOT.pem]... [--content FILE] FILE",
+		Short: "Verify the signatures of a PDF file, a CAdES or JAdES signature, or an evidence bundle",
 		Long:  verifyLong,
 		Example: "  suti verify --trust root.pem signed.pdf\n" +
 			"  suti verify --trust root.pem --at 2026-11-24T12:00:00Z --json signed.pdf\n" +
+			"  suti verify --trust root.pem --content planilla.csv planilla.csv.p7s\n" +
+			"  suti verify --trust root.pem acta.jws\n" +
 			"  suti verify --evidence bundle.json --genesis 5f0c…e1 --trust root.pem signed.pdf",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -66,6 +71,7 @@ func (c *cli) newVerifyCommand() *cobra.Command {
 	}
 	fl := cmd.Flags()
 	fl.StringArrayVar(&f.trust, "trust", nil, "trust anchor of signers and time-stamps, PEM; may be repeated")
+	fl.StringVar(&f.content, "content", "", "the file that a CAdES or JAdES signature is about")
 	fl.StringVar(&f.at, "at", "", "time of verification, RFC 3339; default now")
 	fl.BoolVar(&f.json, "json", false, "write JSON")
 	fl.StringVar(&f.evidence, "evidence", "", "evidence bundle to verify")
@@ -105,6 +111,9 @@ func (c *cli) verify(ctx context.Context, f verifyFlags, args []string) error {
 	if f.evidence != "" && f.passwordFile != "" {
 		return usagef("", "--password-file is about a PDF file alone")
 	}
+	if f.evidence != "" && f.content != "" {
+		return usagef("", "--content is about CAdES and JAdES signatures")
+	}
 	if f.evidence != "" {
 		return c.verifyEvidence(ctx, f, args, at, pool)
 	}
@@ -112,7 +121,7 @@ func (c *cli) verify(ctx context.Context, f verifyFlags, args []string) error {
 		return usagef("add --evidence BUNDLE.json", "--genesis and --log-key are about evidence bundles")
 	}
 	if len(args) != 1 {
-		return usagef("see: suti verify --help", "suti verify wants one PDF file, and got %d operands", len(args))
+		return usagef("see: suti verify --help", "suti verify wants one signed file or signature, and got %d operands", len(args))
 	}
 	password, err := c.readPassword(f.passwordFile)
 	if err != nil {
@@ -123,6 +132,16 @@ func (c *cli) verify(ctx context.Context, f verifyFlags, args []string) error {
 		if o.Revocation, err = online.New(online.Config{AllowPrivate: f.allowPrivate, Now: c.now}); err != nil {
 			return failedf("", "%w", err)
 		}
+	}
+	head, err := readHead(args[0])
+	if err != nil {
+		return refusedf("", "read the document: %w", err)
+	}
+	if format := formatOf(head); format != formatPAdES {
+		return c.verifyOther(ctx, f, format, args[0], o)
+	}
+	if f.content != "" {
+		return usagef("give the signature as the operand", "%s is neither a CMS nor a compact JWS signature", args[0])
 	}
 	return c.verifyPDF(ctx, f.json, args[0], o)
 }
@@ -148,7 +167,7 @@ func (c *cli) verifyPDF(ctx context.Context, asJSON bool, path string, o pades.V
 		return refusedf("", "verify: %w", err)
 	}
 	if !asJSON {
-		if err := writeVerifyText(c.stdout, path, report); err != nil {
+		if err := writeVerifyText(c.stdout, path, report, formatPAdES); err != nil {
 			return err
 		}
 		return told(verifyCode(report))
@@ -157,7 +176,7 @@ func (c *cli) verifyPDF(ctx context.Context, asJSON bool, path string, o pades.V
 	if err != nil {
 		return refusedf("", "read the document: %w", err)
 	}
-	if err := c.json(newVerifyReport(report, sum)); err != nil {
+	if err := c.json(newVerifyReport(report, sum, formatPAdES)); err != nil {
 		return err
 	}
 	return told(verifyCode(report))
@@ -184,13 +203,13 @@ func verifyCode(r *pades.Report) int {
 }
 
 // writeVerifyText writes the report for people, in Spanish.
-func writeVerifyText(w io.Writer, path string, r *pades.Report) error {
+func writeVerifyText(w io.Writer, path string, r *pades.Report, format string) error {
 	p := &printer{w: w}
 	if len(r.Signatures) == 0 {
 		p.linef("%s: no tiene firmas.", path)
 	}
 	for i, s := range r.Signatures {
-		p.linef("Firma %d de %d, campo %q: %s", i+1, len(r.Signatures), s.Field, verdictWords[s.Verdict])
+		p.linef("Firma %d de %d%s: %s", i+1, len(r.Signatures), fieldWord(s.Field), verdictWords[s.Verdict])
 		if s.Signer != nil {
 			who := "firmante no verificado"
 			if s.Trusted {
@@ -204,7 +223,7 @@ func writeVerifyText(w io.Writer, path string, r *pades.Report) error {
 		if !s.ProvenTime.IsZero() {
 			p.linef("  existía el: %s (sello de tiempo)", s.ProvenTime.Format(time.RFC3339))
 		}
-		p.linef("  nivel: %s", levelWord(s.Level))
+		p.linef("  nivel: %s", levelWord(s.Level, format))
 		p.linef("  por ley: %s", tierWords[tierOf(s)])
 		p.linef("  resultado: %s", strings.TrimSpace(strings.Join([]string{string(s.Verdict), s.Indication, s.SubIndication}, " ")))
 		if s.SubIndication != "" {
@@ -224,11 +243,11 @@ func writeVerifyText(w io.Writer, path string, r *pades.Report) error {
 }
 
 // levelWord names a level, and says so where there is none.
-func levelWord(l pades.Level) string {
+func levelWord(l pades.Level, format string) string {
 	if short := shortLevel(l); short != "" {
-		return "PAdES " + short
+		return formatNames[format] + " " + short
 	}
-	return "ninguno de PAdES"
+	return "ninguno de " + formatNames[format]
 }
 
 func fieldWord(field string) string {

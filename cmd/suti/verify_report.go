@@ -20,13 +20,14 @@ type verifyReport struct {
 }
 
 type verifySignature struct {
-	Field         string        `json:"field"`
+	Field         string        `json:"field"`  // "" of what is no PDF
+	Format        string        `json:"format"` // pades, cades or jades
 	Kind          string        `json:"kind"`
 	Verdict       pades.Verdict `json:"verdict"`
 	Indication    string        `json:"indication"`
 	SubIndication string        `json:"subindication"` // "" where there is none
 	Detail        string        `json:"detail,omitempty"`
-	Level         string        `json:"level"` // B-B, B-T, B-LT, B-LTA, or "" for what is not PAdES
+	Level         string        `json:"level"` // B-B, B-T, B-LT, B-LTA, or "" for what is none of the format
 	Signer        *verifySigner `json:"signer"`
 	ClaimedTime   *time.Time    `json:"claimed_time"`
 	// BestSignatureTime is the earliest time at which the signature is proven
@@ -71,14 +72,14 @@ const (
 	tierNone       = ""         // the document is not what was signed
 )
 
-func newVerifyReport(r *pades.Report, sum string) verifyReport {
+func newVerifyReport(r *pades.Report, sum, format string) verifyReport {
 	out := verifyReport{
 		Signatures: []verifySignature{},
 		Document:   verifyDocument{Size: r.Size, SHA256: sum, Revisions: r.Revisions, At: r.At, Warnings: r.Warnings},
 	}
 	for _, s := range r.Signatures {
 		v := verifySignature{
-			Field: s.Field, Kind: s.Kind, Verdict: s.Verdict, Indication: s.Indication, SubIndication: s.SubIndication, Detail: s.Detail,
+			Field: s.Field, Format: format, Kind: s.Kind, Verdict: s.Verdict, Indication: s.Indication, SubIndication: s.SubIndication, Detail: s.Detail,
 			Level: shortLevel(s.Level), ClaimedTime: timeOrNull(s.ClaimedTime), BestSignatureTime: timeOrNull(s.ProvenTime),
 			Timestamps: orEmpty(s.Timestamps), Changes: []pades.Change{}, Certification: s.Certification, Algorithm: s.Algorithm, Revocation: s.Revocation,
 			Coverage: verifyCoverage{WholeFile: s.CoversFile, SignedBytes: s.SignedBytes, Revision: s.Revision, ByteRange: s.ByteRange},

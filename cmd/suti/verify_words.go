@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"strings"
 
+	"oruro.gob.bo/suti/signer/cades"
+	"oruro.gob.bo/suti/signer/jades"
 	"oruro.gob.bo/suti/signer/pades"
 )
 
@@ -53,6 +55,10 @@ var warningWords = map[string]string{
 	pades.WarnTimestamp:   "un sello de tiempo que no cuenta",
 	pades.WarnEvidence:    "hay evidencias de validación en el archivo que no se pueden usar",
 	pades.WarnStale:       "las evidencias de revocación son anteriores a la firma",
+	cades.WarnNotBaseline: "no es una firma CAdES de base",
+	cades.WarnUnjudged:    "lleva datos que no están firmados o que no se juzgan",
+	cades.WarnMediaType:   "el firmante no dice de qué tipo es el archivo",
+	jades.WarnNotBaseline: "no es una firma JAdES de base",
 	pades.WarnTruncated:   "no se muestran todos los cambios",
 }
 

@@ -140,6 +140,9 @@ type Signed struct {
 	chain   []*x509.Certificate
 }
 
+// SHA256 returns the SHA-256 of the content.
+func (o *Signed) SHA256() [32]byte { return o.session.sha256 }
+
 // TimestampInput returns what a time-stamp over a signature value must stamp:
 // its SHA-256 digest.
 func TimestampInput(value []byte) (crypto.Hash, []byte) { return judge.StampInput(value) }

@@ -26,6 +26,9 @@ type VerifyOptions struct {
 	// Revocation tells the state of certificates, beside the evidence in the
 	// signature. If nil and there is none, it is not checked, and the report says so.
 	Revocation Revocation
+	// Constraints are held beside the rules of the verifier, those of package
+	// pades; nil means its default ones. Their anchors are not taken from them.
+	Constraints *judge.Constraints
 }
 
 // Verdict is the answer about one signature. The values are stable, and are
@@ -143,7 +146,7 @@ func verifyOne(ctx context.Context, sd *cms.SignedData, sums map[crypto.Hash][]b
 		return rep.take(c), nil
 	}
 	level := baseline(c, sd, cert)
-	j := judge.New(judge.Options{Roots: o.Roots, TimestampRoots: o.TimestampRoots, Intermediates: o.Intermediates, At: o.At, Revocation: o.Revocation})
+	j := judge.New(judge.Options{Roots: o.Roots, TimestampRoots: o.TimestampRoots, Intermediates: o.Intermediates, At: o.At, Revocation: o.Revocation, Constraints: o.Constraints})
 	gather(j, sd)
 	err = j.Signature(ctx, c, judge.Signed{
 		Certificate: cert, Certificates: sd.Certificates(), Value: si.Signature, Tokens: sd.TimestampTokens(), Level: level, Algorithm: rep.Algorithm,

@@ -18,21 +18,22 @@ import (
 
 // algorithm is one of RFC 7518 §3.1, RFC 8037 or RFC 9864.
 type algorithm struct {
-	name  string
-	hash  crypto.Hash // 0 of EdDSA
-	curve elliptic.Curve
-	rsa   bool
-	pss   bool
+	name       string
+	constraint string      // its name in constraints
+	hash       crypto.Hash // 0 of EdDSA
+	curve      elliptic.Curve
+	rsa        bool
+	pss        bool
 }
 
 var algorithms = []algorithm{
-	{name: "ES256", hash: crypto.SHA256, curve: elliptic.P256()},
-	{name: "ES384", hash: crypto.SHA384, curve: elliptic.P384()},
-	{name: "ES512", hash: crypto.SHA512, curve: elliptic.P521()},
-	{name: "RS256", hash: crypto.SHA256, rsa: true},
-	{name: "PS256", hash: crypto.SHA256, rsa: true, pss: true},
-	{name: "EdDSA"},
-	{name: "Ed25519"}, // the newer name of the same
+	{name: "ES256", constraint: "ecdsa-sha256", hash: crypto.SHA256, curve: elliptic.P256()},
+	{name: "ES384", constraint: "ecdsa-sha384", hash: crypto.SHA384, curve: elliptic.P384()},
+	{name: "ES512", constraint: "ecdsa-sha512", hash: crypto.SHA512, curve: elliptic.P521()},
+	{name: "RS256", constraint: "rsa-sha256", hash: crypto.SHA256, rsa: true},
+	{name: "PS256", constraint: "rsa-pss-sha256", hash: crypto.SHA256, rsa: true, pss: true},
+	{name: "EdDSA", constraint: "ed25519"},
+	{name: "Ed25519", constraint: "ed25519"}, // the newer name of the same
 }
 
 // Causes of failure of a signature value.

@@ -200,6 +200,8 @@ type Signed struct {
 	Achieved Level
 	// Compact is the signature in the compact serialization of JWS.
 	Compact []byte
+	// SHA256 is that of the content.
+	SHA256 [32]byte
 }
 
 // Embed checks the signature value against the certificate, as a verifier
@@ -228,7 +230,7 @@ func (s *Session) Embed(ctx context.Context, sig Signature) (*Signed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSignature, err)
 	}
-	return &Signed{Achieved: LevelBB, Compact: slices.Concat(s.message(tbs.Header), []byte{'.'}, toBase64URL(value))}, nil
+	return &Signed{Achieved: LevelBB, SHA256: s.SHA256(), Compact: slices.Concat(s.message(tbs.Header), []byte{'.'}, toBase64URL(value))}, nil
 }
 
 // Sign signs content with a key at hand: Prepare, sign, Embed.

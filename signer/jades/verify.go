@@ -30,6 +30,9 @@ type VerifyOptions struct {
 	// Revocation tells the state of certificates. If nil, it is not checked,
 	// and the report says so.
 	Revocation judge.Revocation
+	// Constraints are held beside the rules of the verifier, those of package
+	// pades; nil means its default ones. Their anchors are not taken from them.
+	Constraints *judge.Constraints
 }
 
 // Verdict is the answer about a signature. The values are stable, and are
@@ -294,11 +297,11 @@ func (in *input) judge(ctx context.Context, c *judge.Case, o VerifyOptions) erro
 		}
 	}
 	level := h.baseline(c)
-	j := judge.New(judge.Options{Roots: o.Roots, Intermediates: o.Intermediates, At: o.At, Revocation: o.Revocation})
+	j := judge.New(judge.Options{Roots: o.Roots, Intermediates: o.Intermediates, At: o.At, Revocation: o.Revocation, Constraints: o.Constraints})
 	for _, x := range h.chain {
 		j.Store.AddCertificate(x)
 	}
-	if err := j.Signature(ctx, c, judge.Signed{Certificate: cert, Certificates: h.chain, Value: in.value, Level: level}); err != nil {
+	if err := j.Signature(ctx, c, judge.Signed{Certificate: cert, Certificates: h.chain, Value: in.value, Level: level, Algorithm: h.alg.constraint}); err != nil {
 		return err
 	}
 	c.Pass()
