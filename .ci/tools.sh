@@ -9,6 +9,7 @@ declare -A need=(
   [mupdf-tools]="mutool" [qpdf]="qpdf" [softhsm2]="softhsm2-util" [openssl]="openssl" [libnss3-tools]="certutil" [fonts-dejavu-core]=""
   [systemd]="systemd-analyze" [strace]="strace" [python3]="python3" [python3-venv]="" [npm]="npm" [nodejs]="node"
   [libxml2-utils]="xmllint"
+  [default-jre-headless]="java" [maven]="mvn"
 )
 
 have() {
@@ -16,6 +17,7 @@ have() {
     postgresql) [ -n "$(find_postgres)" ] ;;
     fonts-dejavu-core) [ -d /usr/share/fonts/truetype/dejavu ] ;;
     python3-venv) python3 -c 'import ensurepip' 2>/dev/null ;; # fetches pyHanko, once
+    maven) have_verapdf || command -v mvn >/dev/null 2>&1 ;; # fetches veraPDF, once
     npm) have_axe && have_oauth4webapi || command -v npm >/dev/null 2>&1 ;; # fetches axe-core and oauth4webapi, once
     *) command -v "${need[$1]}" >/dev/null 2>&1 ;;
   esac
@@ -33,6 +35,13 @@ have_oauth4webapi() {
   local version
   version=$(sed -n 's/^version=//p' "$here/oauth4webapi.sh")
   [ -s "${SUTI_BUILD_DIR:-"$here/../out"}/oauth4webapi-$version/index.js" ]
+}
+
+# have_verapdf is the same for verapdf.sh.
+have_verapdf() {
+  local version
+  version=$(sed -n 's/^version=//p' "$here/verapdf.sh")
+  [ -s "${SUTI_BUILD_DIR:-"$here/../out"}/verapdf-$version/verapdf.jar" ]
 }
 
 # find_postgres prints the folder of the newest installed initdb.

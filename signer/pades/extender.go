@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"oruro.gob.bo/suti/signer/internal/appearance"
 	"oruro.gob.bo/suti/signer/internal/cos"
 	"oruro.gob.bo/suti/signer/internal/incr"
 	"oruro.gob.bo/suti/signer/internal/judge"
@@ -292,9 +293,18 @@ func (p *preparation) buildStamp() error {
 	if err != nil {
 		return err
 	}
-	// Without an appearance, as §12.8.5 recommends: others take one for more than an extension.
-	p.u.Put(widget, fmt.Appendf(nil, "<</Type /Annot /Subtype /Widget /FT /Sig /T %s /TU %s /F 132 /Rect [0 0 0 0] /P %v /V %v>>",
-		cos.EncodeText(p.Field), cos.EncodeText("Sello de tiempo del documento"), page.Ref, p.sig))
+	// Without an appearance, as §12.8.5 recommends: others take one for more than an extension. PDF/A-1 asks
+	// for one of every field; it gets it where more than extensions are allowed.
+	ap := ""
+	if strictest(p.sigs) != NoChanges && declaresPDFA1(p.f) {
+		nothing, err := p.drawNothing(appearance.Rect{})
+		if err != nil {
+			return err
+		}
+		ap = fmt.Sprintf(" /AP <</N %v>>", nothing)
+	}
+	p.u.Put(widget, fmt.Appendf(nil, "<</Type /Annot /Subtype /Widget /FT /Sig /T %s /TU %s /F 132 /Rect [0 0 0 0] /P %v /V %v%s>>",
+		cos.EncodeText(p.Field), cos.EncodeText("Sello de tiempo del documento"), page.Ref, p.sig, ap))
 	if err := p.u.AddAnnot(page.Ref, widget); err != nil {
 		return err
 	}
