@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 
 	"oruro.gob.bo/suti/signer/pades"
 	"oruro.gob.bo/suti/signer/pades/online"
+	"oruro.gob.bo/suti/signer/pades/report"
 )
 
 // Exit codes of verify, which scripts branch on. They differ from those of the
@@ -35,6 +35,7 @@ type verifyFlags struct {
 	logKey               string
 	passwordFile         string
 	content              string
+	report               reportFlags
 }
 
 const verifyLong = `Verify every signature of a PDF file, or a signature over a file of any kind, without a server and without
@@ -45,6 +46,10 @@ Trust comes from --trust alone: without it, no signer is known and a sound signa
 Revocation is judged by the evidence in the file (levels B-LT and B-LTA). Nothing is looked up, and where there is none
 the report says that it was not checked; with --online the addresses in the certificates are asked, those of private
 networks only with --allow-private. --at may be long after certificates have expired.
+
+With --policy a file says what a signature must be beyond being sound (algorithms and keys with an end, level, time-stamp,
+revocation, usages), and may bring trust anchors with their tier; --print-policy writes the built-in one, to begin with.
+--report also writes a report to keep: XML of ETSI TS 119 102-2, a page or a PDF file. It is not signed.
 
 With --evidence, an evidence bundle is verified instead: the signer's assertion, the acts that brought
 the key, certificate, time-stamp and place in the log. --genesis is the deployment's genesis hash, from a
@@ -63,6 +68,8 @@ func (c *cli) newVerifyCommand() *cobra.Command {
 			"  suti verify --trust root.pem --at 2026-11-24T12:00:00Z --json signed.pdf\n" +
 			"  suti verify --trust root.pem --content planilla.csv planilla.csv.p7s\n" +
 			"  suti verify --trust root.pem acta.jws\n" +
+			"  suti verify --trust root.pem --policy rules.json --report report.pdf signed.pdf\n" +
+			"  suti verify --policy default --print-policy\n" +
 			"  suti verify --evidence bundle.json --genesis 5f0c…e1 --trust root.pem signed.pdf",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -80,6 +87,7 @@ func (c *cli) newVerifyCommand() *cobra.Command {
 	fl.BoolVar(&f.online, "online", false, "ask the addresses in certificates whether they are revoked now")
 	fl.BoolVar(&f.allowPrivate, "allow-private", false, "with --online, ask loopback and private addresses too")
 	passwordFlag(cmd, &f.passwordFile)
+	f.report.register(cmd)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return verifyUsage(usagef("see: suti verify --help", "%w", err))
 	})
@@ -104,12 +112,12 @@ func (c *cli) verify(ctx context.Context, f verifyFlags, args []string) error {
 		}
 		at = t
 	}
-	pool, roots, err := readRoots(f.trust)
+	pool, trusted, err := readRoots(f.trust)
 	if err != nil {
 		return usagef("", "--trust: %w", err)
 	}
-	if f.evidence != "" && f.passwordFile != "" {
-		return usagef("", "--password-file is about a PDF file alone")
+	if f.evidence != "" && (f.passwordFile != "" || f.report.used()) {
+		return usagef("", "--password-file, --policy and --report are about a PDF file alone")
 	}
 	if f.evidence != "" && f.content != "" {
 		return usagef("", "--content is about CAdES and JAdES signatures")
@@ -120,6 +128,17 @@ func (c *cli) verify(ctx context.Context, f verifyFlags, args []string) error {
 	if f.genesis != "" || f.logKey != "" {
 		return usagef("add --evidence BUNDLE.json", "--genesis and --log-key are about evidence bundles")
 	}
+	k, err := f.report.constraints()
+	if err != nil {
+		return err
+	}
+	if f.report.printPolicy {
+		b, err := k.JSON()
+		if err == nil {
+			_, err = c.stdout.Write(b)
+		}
+		return err
+	}
 	if len(args) != 1 {
 		return usagef("see: suti verify --help", "suti verify wants one signed file or signature, and got %d operands", len(args))
 	}
@@ -127,7 +146,8 @@ func (c *cli) verify(ctx context.Context, f verifyFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	o := pades.VerifyOptions{Roots: pool, TimestampRoots: pool, Intermediates: roots, At: at, Password: password}
+	o := pades.VerifyOptions{Intermediates: trusted, At: at, Password: password, Constraints: k, Material: true}
+	o.Roots, o.TimestampRoots = pools(k, trusted)
 	if f.online {
 		if o.Revocation, err = online.New(online.Config{AllowPrivate: f.allowPrivate, Now: c.now}); err != nil {
 			return failedf("", "%w", err)
@@ -138,48 +158,58 @@ func (c *cli) verify(ctx context.Context, f verifyFlags, args []string) error {
 		return refusedf("", "read the document: %w", err)
 	}
 	if format := formatOf(head); format != formatPAdES {
+		if f.report.used() {
+			return usagef("", "--policy and --report are about a PDF file alone")
+		}
 		return c.verifyOther(ctx, f, format, args[0], o)
 	}
 	if f.content != "" {
 		return usagef("give the signature as the operand", "%s is neither a CMS nor a compact JWS signature", args[0])
 	}
-	return c.verifyPDF(ctx, f.json, args[0], o)
+	return c.verifyPDF(ctx, f, args[0], o)
 }
 
-func (c *cli) verifyPDF(ctx context.Context, asJSON bool, path string, o pades.VerifyOptions) error {
+func (c *cli) verifyPDF(ctx context.Context, f verifyFlags, path string, o pades.VerifyOptions) error {
+	format, err := f.report.check()
+	if err != nil {
+		return err
+	}
 	base, size, err := openRegular(path)
 	if err != nil {
 		return refusedf("", "read the document: %w", err)
 	}
 	defer base.Close()
-	prog := c.progress("verificando", size, asJSON)
+	prog := c.progress("verificando", size, f.json)
 	watched := watchedReader{base, prog}
-	if o.Roots == nil {
-		o.Roots, o.TimestampRoots = x509.NewCertPool(), x509.NewCertPool()
-	}
-	report, err := pades.Verify(ctx, watched, size, o)
+	r, err := pades.Verify(ctx, watched, size, o)
 	prog.end()
 	var refused *pades.RefusedError
 	if errors.As(err, &refused) {
-		return c.refuse(asJSON, string(refused.Code), refused.Detail)
+		return c.refuse(f.json, string(refused.Code), refused.Detail)
 	}
 	if err != nil {
 		return refusedf("", "verify: %w", err)
 	}
-	if !asJSON {
-		if err := writeVerifyText(c.stdout, path, report, formatPAdES); err != nil {
+	known := anchors(o.Constraints, o.Intermediates)
+	if format != "" {
+		if err := c.writeReport(ctx, f.report, format, base, path, r, known); err != nil {
 			return err
 		}
-		return told(verifyCode(report))
+	}
+	if !f.json {
+		if err := writeVerifyText(c.stdout, path, r, formatPAdES, known); err != nil {
+			return err
+		}
+		return told(verifyCode(r))
 	}
 	sum, err := hashFile(ctx, base, size)
 	if err != nil {
 		return refusedf("", "read the document: %w", err)
 	}
-	if err := c.json(newVerifyReport(report, sum, formatPAdES)); err != nil {
+	if err := c.json(newVerifyReport(r, sum, formatPAdES, known)); err != nil {
 		return err
 	}
-	return told(verifyCode(report))
+	return told(verifyCode(r))
 }
 
 // verifyCode is the exit code for a report: the worst signature decides.
@@ -203,7 +233,7 @@ func verifyCode(r *pades.Report) int {
 }
 
 // writeVerifyText writes the report for people, in Spanish.
-func writeVerifyText(w io.Writer, path string, r *pades.Report, format string) error {
+func writeVerifyText(w io.Writer, path string, r *pades.Report, format string, known []report.Anchor) error {
 	p := &printer{w: w}
 	if len(r.Signatures) == 0 {
 		p.linef("%s: no tiene firmas.", path)
@@ -224,7 +254,7 @@ func writeVerifyText(w io.Writer, path string, r *pades.Report, format string) e
 			p.linef("  existía el: %s (sello de tiempo)", s.ProvenTime.Format(time.RFC3339))
 		}
 		p.linef("  nivel: %s", levelWord(s.Level, format))
-		p.linef("  por ley: %s", tierWords[tierOf(s)])
+		p.linef("  por ley: %s", tierWords[tierOf(&s, known)])
 		p.linef("  resultado: %s", strings.TrimSpace(strings.Join([]string{string(s.Verdict), s.Indication, s.SubIndication}, " ")))
 		if s.SubIndication != "" {
 			p.linef("  motivo: %s", word(reasonWords, s.SubIndication))

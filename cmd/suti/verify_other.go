@@ -81,12 +81,12 @@ func (c *cli) verifyOther(ctx context.Context, f verifyFlags, format, path strin
 		return refusedf("", "verify: %w", err)
 	}
 	if f.json {
-		if err := c.json(newVerifyReport(report, sum, format)); err != nil {
+		if err := c.json(newVerifyReport(report, sum, format, nil)); err != nil {
 			return err
 		}
 		return told(verifyCode(report))
 	}
-	if err := writeVerifyText(c.stdout, path, report, format); err != nil {
+	if err := writeVerifyText(c.stdout, path, report, format, nil); err != nil {
 		return err
 	}
 	return told(verifyCode(report))

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"oruro.gob.bo/suti/signer/pades"
+	"oruro.gob.bo/suti/signer/pades/report"
 )
 
 // verifyReport is what "suti verify --json" writes. Its form is stable: members
@@ -61,21 +62,25 @@ type verifyDocument struct {
 	SHA256    string          `json:"sha256"`
 	Revisions int             `json:"revisions"`
 	At        time.Time       `json:"at"`
+	Policy    string          `json:"policy"` // the name of the constraints
 	Warnings  []pades.Warning `json:"warnings"`
 }
 
-// Tiers: what a signature is by law. Which root belongs to which tier is told
-// by a trust list, which this command does not have.
+// Tiers: what a signature is by law, beside those of pades. Which anchor belongs
+// to which is told by the constraints; --trust does not.
 const (
 	tierUnlisted   = "unlisted" // the signer is known by an anchor given, its tier is not
 	tierUnverified = "D"        // integrity only, the signer is not verified
 	tierNone       = ""         // the document is not what was signed
 )
 
-func newVerifyReport(r *pades.Report, sum, format string) verifyReport {
+func newVerifyReport(r *pades.Report, sum, format string, known []report.Anchor) verifyReport {
 	out := verifyReport{
 		Signatures: []verifySignature{},
 		Document:   verifyDocument{Size: r.Size, SHA256: sum, Revisions: r.Revisions, At: r.At, Warnings: r.Warnings},
+	}
+	if r.Constraints != nil {
+		out.Document.Policy = r.Constraints.Name
 	}
 	for _, s := range r.Signatures {
 		v := verifySignature{
@@ -83,7 +88,7 @@ func newVerifyReport(r *pades.Report, sum, format string) verifyReport {
 			Level: shortLevel(s.Level), ClaimedTime: timeOrNull(s.ClaimedTime), BestSignatureTime: timeOrNull(s.ProvenTime),
 			Timestamps: orEmpty(s.Timestamps), Changes: []pades.Change{}, Certification: s.Certification, Algorithm: s.Algorithm, Revocation: s.Revocation,
 			Coverage: verifyCoverage{WholeFile: s.CoversFile, SignedBytes: s.SignedBytes, Revision: s.Revision, ByteRange: s.ByteRange},
-			Tier:     tierOf(s), Warnings: orEmpty(s.Warnings),
+			Tier:     tierOf(&s, known), Warnings: orEmpty(s.Warnings),
 		}
 		if s.Signer != nil {
 			v.Signer = &verifySigner{Certificate: *s.Signer, Name: s.Name, Trusted: s.Trusted}
@@ -98,15 +103,11 @@ func newVerifyReport(r *pades.Report, sum, format string) verifyReport {
 	return out
 }
 
-func tierOf(s pades.SignatureReport) string {
-	switch {
-	case s.Verdict == pades.Invalid || s.Verdict == pades.ModifiedForbidden:
-		return tierNone
-	case s.Trusted && s.Verdict != pades.Indeterminate:
-		return tierUnlisted
-	default:
-		return tierUnverified
+func tierOf(s *pades.SignatureReport, known []report.Anchor) string {
+	if tier := report.Tier(s, known); tier != "none" {
+		return tier
 	}
+	return tierNone
 }
 
 func timeOrNull(t time.Time) *time.Time {

@@ -12,7 +12,7 @@ import (
 // known as null.
 func TestVerifyReportMembers(t *testing.T) {
 	t.Parallel()
-	b, err := json.Marshal(newVerifyReport(&pades.Report{Signatures: []pades.SignatureReport{{Field: "a"}}}, "", formatPAdES))
+	b, err := json.Marshal(newVerifyReport(&pades.Report{Signatures: []pades.SignatureReport{{Field: "a"}}}, "", formatPAdES, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

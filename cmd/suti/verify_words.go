@@ -71,12 +71,14 @@ var classWords = map[pades.ChangeClass]string{
 	pades.Extension: "ampliación", pades.Allowed: "permitido", pades.Unproven: "permitido si se prueba una firma posterior", pades.Forbidden: "no permitido",
 }
 
-// tierWords say what a signature is by law. No trust list is at hand, so that
-// nothing here is ever called "firma digital".
+// tierWords say what a signature is by law. Only an anchor that the constraints
+// put on the national tier makes a "firma digital".
 var tierWords = map[string]string{
-	tierUnlisted:   "firma electrónica, no firma digital (Ley 164): la raíz dada no está en una lista de entidades autorizadas",
-	tierUnverified: "firma electrónica, no firma digital (Ley 164): solo se comprueba la integridad, no quién firmó",
-	tierNone:       "ninguna firma que valga para este documento",
+	pades.TierNational: "firma digital (Ley 164), según la lista de confianza de las reglas dadas",
+	pades.TierInternal: "firma electrónica, certificado interno; no es firma digital (Ley 164)",
+	tierUnlisted:       "firma electrónica, no firma digital (Ley 164): la raíz dada no está en una lista de entidades autorizadas",
+	tierUnverified:     "firma electrónica, no firma digital (Ley 164): solo se comprueba la integridad, no quién firmó",
+	tierNone:           "ninguna firma que valga para este documento",
 }
 
 // word returns what a code is called, or the code.

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -231,4 +232,18 @@ func FuzzParseConstraints(f *testing.F) {
 			t.Error(diff)
 		}
 	})
+}
+
+// The example in the documentation is a file that is read.
+func TestConstraintsInTheDocumentation(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/verification-reports.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(doc), "```json\n")
+	text, _, ok := strings.Cut(text, "```")
+	if c, err := pades.ParseConstraints([]byte(text)); !ok || err != nil || c.Signature.Level != "B-LT" {
+		t.Errorf("%v\n%s", err, text)
+	}
 }

@@ -57,8 +57,10 @@ type Anchor struct {
 	Certificate []byte // DER
 	// Name is what the one who gave it calls it; the certificate's own if empty.
 	Name string
-	// Tier is a tier of pades ("A", "C"), or empty if none was told.
+	// Tier is a tier of pades ("A", "C"), or empty if none was told, for Uses
+	// (pades.UseSignatures, pades.UseTimestamps; nil for both).
 	Tier string
+	Uses []string
 }
 
 // Input is what is reported.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 
 	"oruro.gob.bo/suti/signer/pades"
 )
@@ -22,12 +23,18 @@ func Tier(s *pades.SignatureReport, anchors []Anchor) string {
 	switch {
 	case s.Verdict == pades.Invalid || s.Verdict == pades.ModifiedForbidden:
 		return tierNone
-	case !s.Trusted || s.Verdict == pades.Indeterminate || len(s.Chain) == 0:
+	case !s.Trusted || s.Verdict == pades.Indeterminate:
 		return tierUnverified
+	case len(s.Chain) == 0:
+		return tierUnlisted
+	}
+	use := pades.UseSignatures
+	if s.Kind == kindStamp {
+		use = pades.UseTimestamps
 	}
 	last := s.Chain[len(s.Chain)-1].SHA256
 	for _, a := range anchors {
-		if sum := sha256.Sum256(a.Certificate); hex.EncodeToString(sum[:]) == last && a.Tier != "" {
+		if sum := sha256.Sum256(a.Certificate); hex.EncodeToString(sum[:]) == last && a.Tier != "" && (a.Uses == nil || slices.Contains(a.Uses, use)) {
 			return a.Tier
 		}
 	}
