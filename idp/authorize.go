@@ -272,10 +272,5 @@ func (p *Provider) clientByID(r *http.Request, id string) (*store.Client, error)
 	if id == "" || len(id) > 64 {
 		return nil, store.ErrNotFound
 	}
-	var c *store.Client
-	err := p.cfg.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
-		c, err = store.ClientByID(tx, id)
-		return err
-	})
-	return c, err
+	return p.known.ByID(r.Context(), id)
 }

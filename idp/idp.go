@@ -13,6 +13,7 @@ import (
 	"oruro.gob.bo/suti/idp/internal/client"
 	"oruro.gob.bo/suti/idp/internal/flow"
 	"oruro.gob.bo/suti/idp/internal/jwks"
+	"oruro.gob.bo/suti/idp/internal/live"
 	"oruro.gob.bo/suti/idp/internal/oauth"
 	"oruro.gob.bo/suti/idp/internal/page"
 	"oruro.gob.bo/suti/idp/internal/session"
@@ -91,6 +92,9 @@ type Provider struct {
 	engine  *oauth.Engine
 	keys    *jwks.Keys
 	clients *client.Authenticator
+	live    *live.Follower
+	known   *live.Clients
+	tokens  *live.Tokens
 	session *session.Manager
 	flow    *flow.Flow
 	pages   *page.Pages
@@ -114,8 +118,10 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	if p.engine, err = oauth.New(oauth.Config{Issuer: c.Issuer, Secret: secret, Signer: p.keys, Now: c.Now}); err != nil {
 		return nil, err
 	}
+	p.live = live.New(live.Config{DB: c.DB, Now: c.Now, Logger: c.Logger})
+	p.known, p.tokens = live.NewClients(p.live), live.NewTokens(p.live)
 	if p.clients, err = client.New(client.Config{
-		DB: c.DB, Issuer: c.Issuer, SecretKey: secretOf(c.KEK, "suti/idp/client-secret"), Now: c.Now,
+		DB: c.DB, Clients: p.known, Issuer: c.Issuer, SecretKey: secretOf(c.KEK, "suti/idp/client-secret"), Now: c.Now,
 		Endpoints: []string{c.Issuer + pathToken, c.Issuer + pathPAR, c.Issuer + pathIntrospect, c.Issuer + pathRevoke, c.Issuer + pathDevice},
 	}); err != nil {
 		return nil, err
@@ -123,11 +129,11 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	if p.pages, err = page.New(c.Pages); err != nil {
 		return nil, err
 	}
-	if p.session, err = session.New(session.Config{DB: c.DB, Audit: c.Audit, Directory: c.Directory, DeviceBoundN3: c.DeviceBoundN3, Now: c.Now}); err != nil {
+	if p.session, err = session.New(session.Config{DB: c.DB, Live: p.live, Audit: c.Audit, Directory: c.Directory, DeviceBoundN3: c.DeviceBoundN3, Now: c.Now}); err != nil {
 		return nil, err
 	}
 	p.flow, err = flow.New(flow.Config{
-		Issuer: c.Issuer, DB: c.DB, Audit: c.Audit, Limiter: c.Limiter, LoginsPerMinute: c.LoginsPerMinute, Engine: p.engine, Session: p.session,
+		Issuer: c.Issuer, DB: c.DB, Clients: p.known, Audit: c.Audit, Limiter: c.Limiter, LoginsPerMinute: c.LoginsPerMinute, Engine: p.engine, Session: p.session,
 		Authenticator: c.Authenticator, Cards: c.Cards, Directory: c.Directory, Institution: c.Institution, Leads: c.Leads, Pages: p.pages, Logger: c.Logger, Now: c.Now,
 	})
 	if err != nil {
@@ -177,6 +183,13 @@ func (p *Provider) Settle() { p.flow.Settle() }
 
 // keepReceipts is how long receipts of notices are kept after they were closed.
 const keepReceipts = 30 * 24 * time.Hour
+
+// Run follows the changes that end what this node keeps in memory, until ctx
+// ends. A node on which it does not run asks the database every time.
+func (p *Provider) Run(ctx context.Context) { p.live.Run(ctx) }
+
+// Follow reads the changes once, as Run does five times a second.
+func (p *Provider) Follow(ctx context.Context) error { return p.live.Step(ctx) }
 
 // Purge removes rows that expired before the time given, at most limit of a kind.
 func (p *Provider) Purge(ctx context.Context, before time.Time, limit int) error {

@@ -174,7 +174,7 @@ func (p *Provider) change(ctx context.Context, actor, id, kind string, payload m
 	if err != nil {
 		return fmt.Errorf("client %s: %w", id, err)
 	}
-	return p.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+	return p.live.Write(ctx, func(tx *db.Tx) error {
 		c, err := anyClient(tx, id)
 		if err != nil {
 			return err

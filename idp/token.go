@@ -202,7 +202,7 @@ func (p *Provider) revokeGrant(ctx context.Context, c *store.Client, grant *stor
 	if err != nil {
 		return err
 	}
-	return p.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+	return p.live.Write(ctx, func(tx *db.Tx) error {
 		ended, err := store.RevokeGrant(tx, grant.ID, kind, p.cfg.Now())
 		if err != nil || !ended {
 			return err
@@ -302,10 +302,15 @@ func (p *Provider) liveRefresh(ctx context.Context, c *store.Client, hash []byte
 	var row *store.Refresh
 	var grant *store.Grant
 	var alive bool
-	err := p.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		row, grant, alive, err = store.RefreshByHash(tx, hash, now)
-		return err
-	})
+	var err error
+	if c.Public() { // its token changes with every use
+		err = p.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
+			row, grant, alive, err = store.RefreshByHash(tx, hash, now)
+			return err
+		})
+	} else {
+		row, grant, alive, err = p.tokens.RefreshByHash(ctx, hash)
+	}
 	switch {
 	case errors.Is(err, store.ErrNotFound) || err == nil && row.Client != c.ID:
 		return nil, nil, oauth.Refuse(oauth.InvalidGrant, "the refresh token is unknown")

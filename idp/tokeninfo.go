@@ -21,19 +21,13 @@ import (
 	"oruro.gob.bo/suti/internal/web"
 )
 
-// access returns the live access token of that value, by one statement.
+// access returns the live access token of that value, by one statement or none.
 func (p *Provider) access(ctx context.Context, value string) (*store.Access, *store.Grant, error) {
 	hash, ok := oauth.AccessHash(value)
 	if !ok {
 		return nil, nil, store.ErrNotFound
 	}
-	var a *store.Access
-	var g *store.Grant
-	err := p.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		a, g, err = store.LiveAccess(tx, hash, p.cfg.Now())
-		return err
-	})
-	return a, g, err
+	return p.tokens.ByHash(ctx, hash)
 }
 
 // bearer reads the token of RFC 6750 §2.1 or §2.2, or of RFC 9449 §7.1: the header, or
@@ -368,7 +362,7 @@ func (p *Provider) end(ctx context.Context, c *store.Client, form url.Values) er
 	if err != nil {
 		return err
 	}
-	err = p.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+	err = p.live.Write(ctx, func(tx *db.Tx) error {
 		ended, err := store.RevokeAccess(tx, hash, c.ID, now)
 		if err != nil || !ended {
 			return err

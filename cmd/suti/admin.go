@@ -80,6 +80,8 @@ type writeCounts struct {
 	Ambiguous int64 `json:"ambiguous"`
 	Deadlocks int64 `json:"deadlocks"`
 	MaxBatch  int64 `json:"max_batch"`
+
+	Statements int64 `json:"statements"`
 }
 
 type logStatus struct {

@@ -74,6 +74,7 @@ func (d *DB) Query(ctx context.Context, q string, args ...any) (*sql.Rows, error
 	if err != nil {
 		return nil, err
 	}
+	d.stats.statements.Add(1)
 	rows, err := d.readers.QueryContext(ctx, q, vals...)
 	if err != nil && classify(err) == classRetry {
 		rows, err = d.readers.QueryContext(ctx, q, vals...) // a stale plan is prepared afresh
@@ -94,6 +95,7 @@ func (d *DB) QueryRow(ctx context.Context, q string, args ...any) *sql.Row {
 	if err != nil {
 		return errorRow(d.readers, err)
 	}
+	d.stats.statements.Add(1)
 	row := d.readers.QueryRowContext(ctx, q, vals...)
 	if err := row.Err(); err != nil && classify(err) == classRetry {
 		row = d.readers.QueryRowContext(ctx, q, vals...)

@@ -11,10 +11,14 @@ type Stats struct {
 	Ambiguous int64 // commits whose outcome had to be looked up
 	Deadlocks int64 // statements that the server ended to break a deadlock
 	MaxBatch  int64 // most closures in one commit
+
+	// Statements are those that callers ran: in closures, in reads, and alone. The
+	// frame of a transaction (begin, savepoint, commit) is not among them.
+	Statements int64
 }
 
 type stats struct {
-	commits, writes, refused, retries, ambiguous, deadlocks, maxBatch atomic.Int64
+	commits, writes, refused, retries, ambiguous, deadlocks, maxBatch, statements atomic.Int64
 }
 
 func (s *stats) commit(good, all int) {
@@ -35,5 +39,6 @@ func (d *DB) Stats() Stats {
 		Commits: d.stats.commits.Load(), Writes: d.stats.writes.Load(), Refused: d.stats.refused.Load(),
 		Retries: d.stats.retries.Load(), Ambiguous: d.stats.ambiguous.Load(),
 		Deadlocks: d.stats.deadlocks.Load(), MaxBatch: d.stats.maxBatch.Load(),
+		Statements: d.stats.statements.Load(),
 	}
 }

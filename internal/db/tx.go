@@ -160,6 +160,7 @@ func (tx *Tx) ready() error {
 		tx.err = ErrDeadline
 		return ErrDeadline
 	}
+	tx.d.stats.statements.Add(1)
 	return nil
 }
 

@@ -246,6 +246,7 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	})
 	wg.Go(func() { a.CA.Run(ctx) })
+	wg.Go(func() { a.IDP.Run(ctx) })
 	wg.Go(func() { a.notices.Run(ctx) })
 	go a.warm(ctx) // not waited for: compiling cannot be interrupted and leaves nothing behind
 	wg.Go(func() { every(ctx, 5*time.Second, a.signerStep) })

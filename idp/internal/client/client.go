@@ -23,6 +23,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"oruro.gob.bo/suti/idp/internal/live"
 	"oruro.gob.bo/suti/idp/internal/store"
 	"oruro.gob.bo/suti/internal/db"
 )
@@ -46,8 +47,9 @@ func refuse(why string) error { return fmt.Errorf("%w: %s", ErrAuthentication, w
 
 // Config configures New; all fields but Now are needed.
 type Config struct {
-	DB     *db.DB
-	Issuer string
+	DB      *db.DB
+	Clients *live.Clients
+	Issuer  string
 	// Endpoints are the token endpoint's and its neighbours' addresses, accepted
 	// as audience besides the issuer for clients outside gov-fapi2.
 	Endpoints []string
@@ -61,8 +63,8 @@ type Authenticator struct{ cfg Config }
 
 // New checks the configuration.
 func New(c Config) (*Authenticator, error) {
-	if c.DB == nil || c.Issuer == "" || len(c.SecretKey) < 32 {
-		return nil, errors.New("idp: database, issuer and a secret key of 32 bytes are needed")
+	if c.DB == nil || c.Clients == nil || c.Issuer == "" || len(c.SecretKey) < 32 {
+		return nil, errors.New("idp: database, clients, issuer and a secret key of 32 bytes are needed")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -109,18 +111,20 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request, form 
 }
 
 func (a *Authenticator) load(ctx context.Context, id string) (*store.Client, error) {
-	if id == "" || len(id) > maxClientID {
-		return nil, refuse("no client_id")
-	}
-	var c *store.Client
-	err := a.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		c, err = store.ClientByID(tx, id)
-		return err
-	})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, refuse("unknown client")
-	}
+	c, _, err := a.known(ctx, id)
 	return c, err
+}
+
+// known returns a client with the HMACs of its secrets.
+func (a *Authenticator) known(ctx context.Context, id string) (*store.Client, [][]byte, error) {
+	if id == "" || len(id) > maxClientID {
+		return nil, nil, refuse("no client_id")
+	}
+	c, secrets, err := a.cfg.Clients.WithSecrets(ctx, id, a.cfg.Now())
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil, refuse("unknown client")
+	}
+	return c, secrets, err
 }
 
 // basic reads RFC 6749 §2.3.1: both parts are form-encoded before base64.
@@ -144,23 +148,16 @@ func (a *Authenticator) secret(ctx context.Context, method, id, secret string) (
 	if secret == "" || len(secret) > maxSecret {
 		return nil, refuse("no secret")
 	}
-	c, err := a.load(ctx, id)
+	c, secrets, err := a.known(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	if c.AuthMethod != method {
 		return nil, refuse("method is not the client's")
 	}
-	var live [][]byte
-	if err := a.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		live, err = store.Secrets(tx, id, a.cfg.Now())
-		return err
-	}); err != nil {
-		return nil, err
-	}
 	want := a.HashSecret(id, secret)
 	match := 0
-	for _, h := range live {
+	for _, h := range secrets {
 		match |= subtle.ConstantTimeCompare(h, want)
 	}
 	if match != 1 {

@@ -59,12 +59,12 @@ func (f *Flow) deviceCode(w http.ResponseWriter, r *http.Request) error {
 	var row *store.DeviceCode
 	var c *store.Client
 	err = f.cfg.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
-		if row, err = store.PendingDevice(tx, hash, f.cfg.Now()); err != nil {
-			return err
-		}
-		c, err = store.ClientByID(tx, row.Client)
+		row, err = store.PendingDevice(tx, hash, f.cfg.Now())
 		return err
 	})
+	if err == nil {
+		c, err = f.cfg.Clients.ByID(r.Context(), row.Client)
+	}
 	if isNotFound(err) {
 		return f.cfg.Pages.Device(w, r, page.Device{Code: shown, Problem: page.ProblemCode})
 	} else if err != nil {

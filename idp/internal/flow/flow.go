@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"oruro.gob.bo/suti/idp/internal/live"
 	"oruro.gob.bo/suti/idp/internal/oauth"
 	"oruro.gob.bo/suti/idp/internal/page"
 	"oruro.gob.bo/suti/idp/internal/session"
@@ -88,6 +89,7 @@ var ErrThrottled = errors.New("idp: too many failed attempts")
 type Config struct {
 	Issuer  string
 	DB      *db.DB
+	Clients *live.Clients
 	Audit   *audit.Log
 	Limiter cache.Taker
 	// LoginsPerMinute is how many logins one address may begin, twice as many at once.
@@ -115,7 +117,7 @@ type Flow struct {
 
 // New checks the configuration.
 func New(c Config) (*Flow, error) {
-	if c.Issuer == "" || c.DB == nil || c.Audit == nil || c.Limiter == nil || c.LoginsPerMinute < 1 || c.Engine == nil || c.Session == nil || c.Pages == nil || c.Authenticator == nil || c.Directory == nil {
+	if c.Issuer == "" || c.DB == nil || c.Clients == nil || c.Audit == nil || c.Limiter == nil || c.LoginsPerMinute < 1 || c.Engine == nil || c.Session == nil || c.Pages == nil || c.Authenticator == nil || c.Directory == nil {
 		return nil, errors.New("idp: flow lacks a dependency")
 	}
 	if c.Logger == nil {

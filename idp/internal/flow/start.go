@@ -102,11 +102,8 @@ func (f *Flow) StartLocal(w http.ResponseWriter, r *http.Request, in LocalReques
 	if !ok {
 		path = "/"
 	}
-	var c *store.Client
-	if err := f.cfg.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
-		c, err = store.ClientByID(tx, LocalClient)
-		return err
-	}); err != nil {
+	c, err := f.cfg.Clients.ByID(r.Context(), LocalClient)
+	if err != nil {
 		return err
 	}
 	req := &oauth.Request{Client: LocalClient, Local: path, At: f.cfg.Now()}
@@ -137,12 +134,12 @@ func (f *Flow) load(r *http.Request) (*state, error) {
 	}
 	st := &state{}
 	err := f.cfg.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
-		if st.interaction, err = store.InteractionByID(tx, id, browser); err != nil {
-			return err
-		}
-		st.client, err = store.ClientByID(tx, st.interaction.Client)
+		st.interaction, err = store.InteractionByID(tx, id, browser)
 		return err
 	})
+	if err == nil {
+		st.client, err = f.cfg.Clients.ByID(r.Context(), st.interaction.Client)
+	}
 	if isNotFound(err) {
 		return nil, errGone
 	}

@@ -38,6 +38,9 @@ const maxTokenBytes = 16 << 10
 // cacheFor is how long a list of keys is used before it is read again.
 const cacheFor = 5 * time.Second
 
+// maxOpen bounds the private keys held open.
+const maxOpen = 32
+
 // ErrToken reports a token that this provider did not sign as it stands.
 var ErrToken = errors.New("idp: token is not one of ours")
 
@@ -52,9 +55,10 @@ type Config struct {
 type Keys struct {
 	cfg Config
 
-	mu     sync.Mutex // guards list, read
+	mu     sync.Mutex // guards the fields below
 	list   []published
 	readAt time.Time
+	signer map[string]crypto.Signer // by key; it asks by itself whether it may still sign
 }
 
 // published is a key that verifiers may see.
@@ -70,7 +74,7 @@ func New(c Config) *Keys {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Keys{cfg: c}
+	return &Keys{cfg: c, signer: map[string]crypto.Signer{}}
 }
 
 // Ensure makes an active key for each algorithm that has none.
@@ -178,7 +182,7 @@ func (k *Keys) Sign(ctx context.Context, alg, typ string, claims map[string]any)
 	if err != nil {
 		return "", err
 	}
-	signer, err := k.cfg.Keys.Signer(ctx, key.ID, Purpose)
+	signer, err := k.open(ctx, key.ID)
 	if err != nil {
 		return "", err
 	}
@@ -210,6 +214,27 @@ func (k *Keys) Sign(ctx context.Context, alg, typ string, claims map[string]any)
 		}
 	}
 	return signed + "." + enc.EncodeToString(sig), nil
+}
+
+// open returns the private half of a key.
+func (k *Keys) open(ctx context.Context, id string) (crypto.Signer, error) {
+	k.mu.Lock()
+	s, ok := k.signer[id]
+	k.mu.Unlock()
+	if ok {
+		return s, nil
+	}
+	s, err := k.cfg.Keys.Signer(ctx, id, Purpose)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.signer) >= maxOpen { // keys that were rotated away
+		clear(k.signer)
+	}
+	k.signer[id] = s
+	return s, nil
 }
 
 // active returns the newest active key of an algorithm; another node may have made it just now.

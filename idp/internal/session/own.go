@@ -33,7 +33,7 @@ func (m *Manager) EndOthers(ctx context.Context, person identity.PersonID, keep 
 		return 0, err
 	}
 	now := m.cfg.Now()
-	err = m.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+	err = m.cfg.Live.Write(ctx, func(tx *db.Tx) error {
 		ids, err := store.EndOtherSessions(tx, person, keep, "own-all", now)
 		if n = len(ids); err != nil || n == 0 {
 			return err
@@ -62,7 +62,7 @@ func (m *Manager) EndDevice(ctx context.Context, person identity.PersonID, id st
 		return err
 	}
 	now := m.cfg.Now()
-	err = m.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+	err = m.cfg.Live.Write(ctx, func(tx *db.Tx) error {
 		ids, err := store.EndDevice(tx, person, id, "own-device", now)
 		if err != nil {
 			return err
@@ -152,7 +152,7 @@ func (m *Manager) endBeneath(ctx context.Context, person identity.PersonID, sid,
 		return err
 	}
 	now := m.cfg.Now()
-	err = m.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+	err = m.cfg.Live.Write(ctx, func(tx *db.Tx) error {
 		t, err := store.SIDTarget(tx, person, sid)
 		if err != nil {
 			return err
@@ -181,7 +181,7 @@ func (m *Manager) Withdraw(ctx context.Context, person identity.PersonID, client
 		return false, err
 	}
 	now := m.cfg.Now()
-	err = m.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+	err = m.cfg.Live.Write(ctx, func(tx *db.Tx) error {
 		n, err := store.RevokeConsents(tx, string(person), client.ID, now)
 		if err != nil {
 			return err

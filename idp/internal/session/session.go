@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"oruro.gob.bo/suti/idp/internal/live"
 	"oruro.gob.bo/suti/idp/internal/store"
 	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/db"
@@ -56,9 +57,10 @@ type Directory interface {
 	Profile(ctx context.Context, person identity.PersonID) (identity.Profile, error)
 }
 
-// Config configures New; DB, Audit and Directory are needed.
+// Config configures New; DB, Live, Audit and Directory are needed.
 type Config struct {
 	DB        *db.DB
+	Live      *live.Follower
 	Audit     *audit.Log
 	Directory Directory
 	// DeviceBoundN3 lets only device-bound, attested passkeys reach N3.
@@ -71,7 +73,7 @@ type Manager struct{ cfg Config }
 
 // New checks the configuration.
 func New(c Config) (*Manager, error) {
-	if c.DB == nil || c.Audit == nil || c.Directory == nil {
+	if c.DB == nil || c.Live == nil || c.Audit == nil || c.Directory == nil {
 		return nil, errors.New("idp: session needs DB, Audit and Directory")
 	}
 	if c.Now == nil {
@@ -268,7 +270,7 @@ func (m *Manager) End(ctx context.Context, s *store.Session, why string) error {
 		return err
 	}
 	now := m.cfg.Now()
-	err = m.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+	err = m.cfg.Live.Write(ctx, func(tx *db.Tx) error {
 		ended, err := store.EndSession(tx, s.ID, why, now)
 		if err != nil || !ended {
 			return err
@@ -331,7 +333,7 @@ func (m *Manager) EndClient(ctx context.Context, rp *store.RPSession) error {
 		return err
 	}
 	now := m.cfg.Now()
-	err = m.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+	err = m.cfg.Live.Write(ctx, func(tx *db.Tx) error {
 		ended, err := store.EndRPSession(tx, rp.SID, "client", now)
 		if err != nil || !ended {
 			return err
@@ -353,7 +355,7 @@ func (m *Manager) EndPerson(ctx context.Context, person identity.PersonID, why s
 		return err
 	}
 	now := m.cfg.Now()
-	return m.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+	return m.cfg.Live.Write(ctx, func(tx *db.Tx) error {
 		ids, err := store.EndStaleSessions(tx, person, why, now)
 		if err != nil || len(ids) == 0 {
 			return err

@@ -167,20 +167,28 @@ func InsertSecret(tx *db.Tx, client string, hash []byte, created, expires time.T
 	return err
 }
 
-// Secrets returns the HMACs of the client's secrets that live at now.
-func Secrets(q db.Querier, client string, now time.Time) ([][]byte, error) {
-	rows, err := q.Query(`SELECT hash FROM idp_client_secret WHERE client = $1 AND expires_at > $2`, client, db.Micros(now))
+// Secret is the HMAC of a client secret and when it ends.
+type Secret struct {
+	Hash    []byte
+	Expires time.Time
+}
+
+// Secrets returns the client's secrets that live at now.
+func Secrets(q db.Querier, client string, now time.Time) ([]Secret, error) {
+	rows, err := q.Query(`SELECT hash, expires_at FROM idp_client_secret WHERE client = $1 AND expires_at > $2`, client, db.Micros(now))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var out [][]byte
+	var out []Secret
 	for rows.Next() {
-		var h []byte
-		if err := rows.Scan(&h); err != nil {
+		var s Secret
+		var expires int64
+		if err := rows.Scan(&s.Hash, &expires); err != nil {
 			return nil, err
 		}
-		out = append(out, h)
+		s.Expires = db.Time(expires)
+		out = append(out, s)
 	}
 	return out, rows.Err()
 }
@@ -224,13 +232,19 @@ func SpendJTI(tx *db.Tx, client, jti string, expires time.Time) error {
 
 // Subject returns the person's pairwise subject in a sector, storing fresh if there is none.
 func Subject(tx *db.Tx, sector string, person identity.PersonID, fresh string, now time.Time) (string, error) {
-	if _, err := tx.Exec(`INSERT INTO idp_subject (sector, person, sub, created_at) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (sector, person) DO NOTHING`, sector, string(person), fresh, db.Micros(now)); err != nil {
-		return "", err
-	}
 	var sub string
-	err := tx.QueryRow(`SELECT sub FROM idp_subject WHERE sector = $1 AND person = $2`, sector, string(person)).Scan(&sub)
-	return sub, notFound(err)
+	read := func() error {
+		return notFound(tx.QueryRow(`SELECT sub FROM idp_subject WHERE sector = $1 AND person = $2`, sector, string(person)).Scan(&sub))
+	}
+	if err := read(); !errors.Is(err, ErrNotFound) {
+		return sub, err
+	}
+	n, err := tx.Exec(`INSERT INTO idp_subject (sector, person, sub, created_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (sector, person) DO NOTHING`, sector, string(person), fresh, db.Micros(now))
+	if err != nil || n == 1 {
+		return fresh, err
+	}
+	return sub, read() // another was first
 }
 
 // PersonBySubject returns whom a sector knows by sub.

@@ -28,6 +28,10 @@ type Grant struct {
 
 const grantColumns = `g.id, g.sid, g.session, g.client, g.person, g.epoch, g.sub, g.scope, g.request, g.acr, g.amr, g.auth_at, g.created_at`
 
+// grantColumnsOrNone are grantColumns where there may be no grant.
+const grantColumnsOrNone = `COALESCE(g.id, ''), COALESCE(g.sid, ''), COALESCE(g.session, ''), COALESCE(g.client, ''), COALESCE(g.person, ''), COALESCE(g.epoch, 0),
+	COALESCE(g.sub, ''), COALESCE(g.scope, ''), COALESCE(g.request, ''), COALESCE(g.acr, ''), COALESCE(g.amr, ''), COALESCE(g.auth_at, 0), COALESCE(g.created_at, 0)`
+
 // InsertGrant stores a grant.
 func InsertGrant(tx *db.Tx, g *Grant) error {
 	_, err := tx.Exec(`INSERT INTO idp_grant (id, sid, session, client, person, epoch, sub, scope, request, acr, amr, auth_at, created_at)
@@ -134,33 +138,31 @@ func InsertAccess(tx *db.Tx, a *Access) error {
 }
 
 // LiveAccess returns an access token that is neither expired nor revoked and
-// whose grant and all above it stand; g is nil for client credentials. One
-// statement decides.
-func LiveAccess(q db.Querier, hash []byte, now time.Time) (*Access, *Grant, error) {
-	a := &Access{}
-	var grant sql.NullString
+// whose grant and all above it stand; g is nil for client credentials. until is
+// when it ends of itself, with its session if that is sooner. One statement decides.
+func LiveAccess(q db.Querier, hash []byte, now time.Time) (a *Access, g *Grant, until time.Time, err error) {
+	a, g = &Access{}, &Grant{}
+	targets, done := grantTargets(g)
 	var scope, audience, act string
-	var created, expires int64
-	err := q.QueryRow(`SELECT a.hash, a.grant_id, a.client, a.scope, a.audience, a.jkt, a.act, a.created_at, a.expires_at FROM idp_access a
+	var created, expires, session int64
+	err = q.QueryRow(`SELECT a.hash, COALESCE(a.grant_id, ''), a.client, a.scope, a.audience, a.jkt, a.act, a.created_at, a.expires_at,
+		COALESCE(s.expires_at, a.expires_at), `+grantColumnsOrNone+`
+		FROM idp_access a LEFT JOIN idp_grant g ON g.id = a.grant_id
+		LEFT JOIN idp_rp_session r ON r.sid = g.sid LEFT JOIN idp_session s ON s.id = g.session
 		WHERE a.hash = $1 AND a.revoked_at IS NULL AND a.expires_at > $2
 		AND EXISTS (SELECT 1 FROM idp_client c WHERE c.id = a.client AND c.disabled_at IS NULL AND c.valid_from <= a.created_at)
-		AND (a.grant_id IS NULL OR EXISTS (SELECT 1 FROM idp_grant g JOIN idp_rp_session r ON r.sid = g.sid JOIN idp_session s ON s.id = g.session
-			WHERE g.id = a.grant_id AND `+liveAt("$2")+`))`, hash, db.Micros(now)).
-		Scan(&a.Hash, &grant, &a.Client, &scope, &audience, &a.JKT, &act, &created, &expires)
+		AND (a.grant_id IS NULL OR r.sid IS NOT NULL AND s.id IS NOT NULL AND `+liveAt("$2")+`)`, hash, db.Micros(now)).
+		Scan(append([]any{&a.Hash, &a.Grant, &a.Client, &scope, &audience, &a.JKT, &act, &created, &expires, &session}, targets...)...)
 	if err != nil {
-		return nil, nil, notFound(err)
+		return nil, nil, time.Time{}, notFound(err)
 	}
-	a.Grant, a.Scopes, a.Audience, a.Act, a.CreatedAt, a.ExpiresAt = grant.String, words(scope), words(audience), words(act), db.Time(created), db.Time(expires)
+	a.Scopes, a.Audience, a.Act, a.CreatedAt, a.ExpiresAt = words(scope), words(audience), words(act), db.Time(created), db.Time(expires)
+	until = db.Time(min(expires, session))
 	if a.Grant == "" {
-		return a, nil, nil
-	}
-	g := &Grant{}
-	targets, done := grantTargets(g)
-	if err := q.QueryRow(`SELECT `+grantColumns+` FROM idp_grant g WHERE g.id = $1`, a.Grant).Scan(targets...); err != nil {
-		return nil, nil, notFound(err)
+		return a, nil, until, nil
 	}
 	done()
-	return a, g, nil
+	return a, g, until, nil
 }
 
 // RevokeAccess ends an access token of the client. It reports whether this call ended it.
@@ -241,6 +243,7 @@ func KeepRefresh(tx *db.Tx, hash []byte, client string, idleUntil, now time.Time
 func Purge(tx *db.Tx, before time.Time, limit int) (int64, error) {
 	var total int64
 	for _, stmt := range []string{
+		`DELETE FROM idp_change WHERE seq IN (SELECT seq FROM idp_change WHERE at < $1 LIMIT $2)`,
 		`DELETE FROM idp_jti WHERE (client, jti) IN (SELECT client, jti FROM idp_jti WHERE expires_at < $1 LIMIT $2)`,
 		`DELETE FROM idp_access WHERE hash IN (SELECT hash FROM idp_access WHERE expires_at < $1 LIMIT $2)`,
 		`DELETE FROM idp_par WHERE uri IN (SELECT uri FROM idp_par WHERE expires_at < $1 LIMIT $2)`,

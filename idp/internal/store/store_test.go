@@ -101,7 +101,7 @@ func (tr *tree) alive(h []byte, at time.Time) bool {
 	tr.t.Helper()
 	var live bool
 	tr.read(func(tx *db.Tx) error {
-		_, _, err := store.LiveAccess(tx, h, at)
+		_, _, _, err := store.LiveAccess(tx, h, at)
 		live = err == nil
 		if errors.Is(err, store.ErrNotFound) {
 			err = nil

@@ -1,0 +1,44 @@
+-- +goose Up
+-- The change feed of what nodes keep in memory (D23). seq is handed out under the
+-- lock of the one row of idp_feed, held until the commit: the order of seq is the
+-- order of commits. Triggers write it, so that no statement can forget to.
+CREATE TABLE idp_feed (
+    id   BIGINT NOT NULL,
+    last BIGINT NOT NULL,
+    CONSTRAINT idp_feed_pk PRIMARY KEY (id),
+    CONSTRAINT idp_feed_one CHECK (id = 1)
+);
+INSERT INTO idp_feed (id, last) VALUES (1, 0);
+
+CREATE TABLE idp_change (
+    seq  BIGINT NOT NULL,
+    kind TEXT   NOT NULL,
+    name TEXT   NOT NULL,
+    at   BIGINT NOT NULL,
+    CONSTRAINT idp_change_pk PRIMARY KEY (seq)
+);
+CREATE INDEX idp_change_at ON idp_change (at);
+
+-- +goose StatementBegin
+CREATE FUNCTION idp_note() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    n BIGINT;
+    r JSONB;
+BEGIN
+    r := to_jsonb(CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END);
+    UPDATE idp_feed SET last = last + 1 WHERE id = 1 RETURNING last INTO n;
+    INSERT INTO idp_change (seq, kind, name, at) -- bytes stand in JSON as \x and hexadecimal digits
+        VALUES (n, TG_ARGV[0], replace(r ->> TG_ARGV[1], '\x', ''), (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT);
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER idp_client_changed AFTER UPDATE ON idp_client FOR EACH ROW EXECUTE FUNCTION idp_note('client', 'id');
+CREATE TRIGGER idp_client_removed AFTER DELETE ON idp_client FOR EACH ROW EXECUTE FUNCTION idp_note('client', 'id');
+CREATE TRIGGER idp_secret_added AFTER INSERT ON idp_client_secret FOR EACH ROW EXECUTE FUNCTION idp_note('client', 'client');
+CREATE TRIGGER idp_secret_changed AFTER UPDATE ON idp_client_secret FOR EACH ROW EXECUTE FUNCTION idp_note('client', 'client');
+CREATE TRIGGER idp_secret_removed AFTER DELETE ON idp_client_secret FOR EACH ROW EXECUTE FUNCTION idp_note('client', 'client');
+CREATE TRIGGER idp_access_revoked AFTER UPDATE ON idp_access FOR EACH ROW WHEN (OLD.revoked_at IS DISTINCT FROM NEW.revoked_at) EXECUTE FUNCTION idp_note('access', 'hash');
+CREATE TRIGGER idp_grant_revoked AFTER UPDATE ON idp_grant FOR EACH ROW WHEN (OLD.revoked_at IS DISTINCT FROM NEW.revoked_at) EXECUTE FUNCTION idp_note('grant', 'id');
+CREATE TRIGGER idp_sid_ended AFTER UPDATE ON idp_rp_session FOR EACH ROW WHEN (OLD.ended_at IS DISTINCT FROM NEW.ended_at) EXECUTE FUNCTION idp_note('sid', 'sid');
+CREATE TRIGGER idp_session_ended AFTER UPDATE ON idp_session FOR EACH ROW WHEN (OLD.ended_at IS DISTINCT FROM NEW.ended_at OR OLD.expires_at IS DISTINCT FROM NEW.expires_at) EXECUTE FUNCTION idp_note('session', 'id');
