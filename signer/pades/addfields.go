@@ -65,10 +65,16 @@ const maxNewFields = 128
 // AddFields puts empty signature fields into a file. It is best done before the
 // first signature: to one that is there it is a change, if an allowed one, and
 // after a certification it is refused. An encrypted file must open with the
-// empty password.
+// empty password; see [AddFieldsPassword].
 //
 // Errors: [*RefusedError]; [ErrOptions]; ctx's; those of base.
 func AddFields(ctx context.Context, base io.ReaderAt, size int64, fields []NewField, lim Limits) (*Addition, error) {
+	return AddFieldsPassword(ctx, base, size, "", fields, lim)
+}
+
+// AddFieldsPassword is [AddFields] for files that may be encrypted, with the
+// password of the owner, or of a user whose permissions allow new fields.
+func AddFieldsPassword(ctx context.Context, base io.ReaderAt, size int64, password string, fields []NewField, lim Limits) (*Addition, error) {
 	if len(fields) == 0 || len(fields) > maxNewFields {
 		return nil, fmt.Errorf("%w: %d new fields, 1 to %d are possible", ErrOptions, len(fields), maxNewFields)
 	}
@@ -81,7 +87,7 @@ func AddFields(ctx context.Context, base io.ReaderAt, size int64, fields []NewFi
 		}
 	}
 	digests := newDigests(crypto.SHA256)
-	rep, f, err := lookAt(ctx, base, size, Options{Limits: lim}, digests)
+	rep, f, err := lookAt(ctx, base, size, Options{Password: password, Limits: lim}, digests)
 	if err != nil {
 		return nil, err
 	}
