@@ -57,7 +57,7 @@ func (a algorithmIdentifier) hash() (crypto.Hash, error) {
 	case a.oid.Equal(oidSHA1), a.oid.Equal(oidMD5):
 		return 0, fmt.Errorf("%w: digest %v", ErrWeakAlgorithm, a.oid)
 	default:
-		return 0, fmt.Errorf("%w: digest %v", ErrAlgorithm, a.oid)
+		return 0, fmt.Errorf("%w: digest %s", ErrAlgorithm, algorithmName(a.oid))
 	}
 	if !a.noParams(true) {
 		return 0, fmt.Errorf("%w: digest", ErrAlgorithmParameters)
@@ -65,38 +65,51 @@ func (a algorithmIdentifier) hash() (crypto.Hash, error) {
 	return h, nil
 }
 
-// signature returns the signature algorithm, given the digest algorithm of the
-// SignerInfo, and the PSS salt length. The two must agree ([ErrAlgorithmMismatch]).
-func (a algorithmIdentifier) signature(digest crypto.Hash) (alg Algorithm, salt int, err error) {
+// signature returns the signature scheme, of this package or else of more, given
+// the digest algorithm of the SignerInfo, and the PSS salt length. The two must
+// agree ([ErrAlgorithmMismatch]).
+func (a algorithmIdentifier) signature(digest crypto.Hash, more []Scheme) (s *Scheme, salt int, err error) {
 	switch {
 	case a.oid.Equal(oidRSAPSS):
-		return a.pss(digest)
+		alg, salt, err := a.pss(digest)
+		return alg.scheme(), salt, err
 	case a.oid.Equal(oidRSA):
 		// RFC 3370 §3.2: the digest is that of digestAlgorithm.
 		for i := RSAWithSHA256; i <= RSAWithSHA512; i++ {
 			if i.Hash() == digest {
-				alg = i
+				s = i.scheme()
 			}
 		}
 	case a.oid.Equal(oidSHA1WithRSA), a.oid.Equal(oidMD5WithRSA), a.oid.Equal(oidECDSASHA1):
-		return 0, 0, fmt.Errorf("%w: signature %v", ErrWeakAlgorithm, a.oid)
+		return nil, 0, fmt.Errorf("%w: signature %v", ErrWeakAlgorithm, a.oid)
 	default:
-		for i := Algorithm(1); i.Valid(); i++ {
-			if in := i.info(); !in.pss && in.oid.Equal(a.oid) {
-				alg = i
-			}
+		s = a.lookup(more)
+	}
+	if s == nil {
+		return nil, 0, fmt.Errorf("%w: signature %s", ErrAlgorithm, algorithmName(a.oid))
+	}
+	if s.Hash != digest {
+		return nil, 0, fmt.Errorf("%w: %s over a digest by %v", ErrAlgorithmMismatch, s.Name, digest)
+	}
+	if !a.noParams(s.null) {
+		return nil, 0, fmt.Errorf("%w: %s", ErrAlgorithmParameters, s.Name)
+	}
+	return s, 0, nil
+}
+
+// lookup finds the scheme with this identifier, nil if there is none.
+func (a algorithmIdentifier) lookup(more []Scheme) *Scheme {
+	for i := Algorithm(1); i.Valid(); i++ {
+		if s := i.scheme(); !s.pss && s.OID.Equal(a.oid) {
+			return s
 		}
 	}
-	if !alg.Valid() {
-		return 0, 0, fmt.Errorf("%w: signature %v", ErrAlgorithm, a.oid)
+	for _, s := range more {
+		if s.OID.Equal(a.oid) {
+			return &s
+		}
 	}
-	if alg.Hash() != digest {
-		return 0, 0, fmt.Errorf("%w: %v over a digest by %v", ErrAlgorithmMismatch, alg, digest)
-	}
-	if !a.noParams(alg.info().key == keyRSA) {
-		return 0, 0, fmt.Errorf("%w: %v", ErrAlgorithmParameters, alg)
-	}
-	return alg, 0, nil
+	return nil
 }
 
 // pss reads RSASSA-PSS-params (RFC 4055 §3.1). Only one digest for message and
@@ -202,15 +215,14 @@ func ReadDigestAlgorithm(s *cryptobyte.String) (crypto.Hash, error) {
 	return a.hash()
 }
 
-// addSignatureAlgorithm writes the signature AlgorithmIdentifier of a.
-func addSignatureAlgorithm(b *cryptobyte.Builder, a Algorithm) {
-	in := a.info()
+// addSignatureAlgorithm writes the signature AlgorithmIdentifier of s.
+func addSignatureAlgorithm(b *cryptobyte.Builder, s *Scheme) {
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1ObjectIdentifier(in.oid)
+		b.AddASN1ObjectIdentifier(s.OID)
 		switch {
-		case in.pss:
-			addPSSParams(b, in.hash)
-		case in.key == keyRSA:
+		case s.pss:
+			addPSSParams(b, s.Hash)
+		case s.null:
 			b.AddASN1NULL()
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	_ "crypto/sha256" // the digests of every supported algorithm
 	_ "crypto/sha512"
+	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
@@ -36,62 +37,99 @@ const (
 	Ed25519
 )
 
-type keyKind uint8
-
-const (
-	keyECDSA keyKind = iota + 1
-	keyRSA
-	keyEd25519
-)
-
-type algorithmInfo struct {
-	name string
-	hash crypto.Hash
-	oid  asn1.ObjectIdentifier
-	key  keyKind
-	pss  bool
+// algorithms is the one place where the supported schemes stand.
+var algorithms = [...]Scheme{
+	ECDSAWithSHA256:  ecdsaScheme(ECDSAWithSHA256, "ecdsa-sha256", crypto.SHA256, oidECDSASHA256),
+	ECDSAWithSHA384:  ecdsaScheme(ECDSAWithSHA384, "ecdsa-sha384", crypto.SHA384, oidECDSASHA384),
+	ECDSAWithSHA512:  ecdsaScheme(ECDSAWithSHA512, "ecdsa-sha512", crypto.SHA512, oidECDSASHA512),
+	RSAWithSHA256:    rsaScheme(RSAWithSHA256, "rsa-sha256", crypto.SHA256, oidSHA256WithRSA),
+	RSAWithSHA384:    rsaScheme(RSAWithSHA384, "rsa-sha384", crypto.SHA384, oidSHA384WithRSA),
+	RSAWithSHA512:    rsaScheme(RSAWithSHA512, "rsa-sha512", crypto.SHA512, oidSHA512WithRSA),
+	RSAPSSWithSHA256: pssScheme(RSAPSSWithSHA256, "rsa-pss-sha256", crypto.SHA256),
+	RSAPSSWithSHA384: pssScheme(RSAPSSWithSHA384, "rsa-pss-sha384", crypto.SHA384),
+	RSAPSSWithSHA512: pssScheme(RSAPSSWithSHA512, "rsa-pss-sha512", crypto.SHA512),
+	Ed25519: {
+		Name: "ed25519", OID: oidEd25519, Hash: crypto.SHA512, WholeMessage: true, Opts: crypto.Hash(0), alg: Ed25519,
+		PublicKey: keyOf[ed25519.PublicKey], CheckKey: checkEd25519, Verify: verifyEd25519,
+		MaxSize: func(crypto.PublicKey) int { return ed25519.SignatureSize },
+	},
 }
 
-var algorithms = [...]algorithmInfo{
-	ECDSAWithSHA256:  {"ecdsa-sha256", crypto.SHA256, oidECDSASHA256, keyECDSA, false},
-	ECDSAWithSHA384:  {"ecdsa-sha384", crypto.SHA384, oidECDSASHA384, keyECDSA, false},
-	ECDSAWithSHA512:  {"ecdsa-sha512", crypto.SHA512, oidECDSASHA512, keyECDSA, false},
-	RSAWithSHA256:    {"rsa-sha256", crypto.SHA256, oidSHA256WithRSA, keyRSA, false},
-	RSAWithSHA384:    {"rsa-sha384", crypto.SHA384, oidSHA384WithRSA, keyRSA, false},
-	RSAWithSHA512:    {"rsa-sha512", crypto.SHA512, oidSHA512WithRSA, keyRSA, false},
-	RSAPSSWithSHA256: {"rsa-pss-sha256", crypto.SHA256, oidRSAPSS, keyRSA, true},
-	RSAPSSWithSHA384: {"rsa-pss-sha384", crypto.SHA384, oidRSAPSS, keyRSA, true},
-	RSAPSSWithSHA512: {"rsa-pss-sha512", crypto.SHA512, oidRSAPSS, keyRSA, true},
-	Ed25519:          {"ed25519", crypto.SHA512, oidEd25519, keyEd25519, false},
+func ecdsaScheme(a Algorithm, name string, h crypto.Hash, oid asn1.ObjectIdentifier) Scheme {
+	return Scheme{
+		Name: name, OID: oid, Hash: h, Opts: h, alg: a,
+		PublicKey: keyOf[*ecdsa.PublicKey], CheckKey: checkECDSA, Verify: verifyECDSA,
+		MaxSize: func(pub crypto.PublicKey) int {
+			n := (pub.(*ecdsa.PublicKey).Params().BitSize + 7) / 8
+			return 2*(n+1+2) + 3
+		},
+	}
+}
+
+func rsaScheme(a Algorithm, name string, h crypto.Hash, oid asn1.ObjectIdentifier) Scheme {
+	return Scheme{
+		Name: name, OID: oid, Hash: h, Opts: h, alg: a, null: true, PublicKey: keyOf[*rsa.PublicKey], CheckKey: checkRSA,
+		Verify: func(pub crypto.PublicKey, digest, value []byte, _ int) error {
+			k := pub.(*rsa.PublicKey)
+			return judgeRSA(k, value, func() error { return rsa.VerifyPKCS1v15(k, h, digest, value) })
+		},
+		MaxSize: func(pub crypto.PublicKey) int { return pub.(*rsa.PublicKey).Size() },
+	}
+}
+
+func pssScheme(a Algorithm, name string, h crypto.Hash) Scheme {
+	s := rsaScheme(a, name, h, oidRSAPSS)
+	s.pss, s.Opts = true, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: h}
+	s.Verify = func(pub crypto.PublicKey, digest, value []byte, salt int) error {
+		k := pub.(*rsa.PublicKey)
+		return judgeRSA(k, value, func() error {
+			return rsa.VerifyPSS(k, h, digest, value, &rsa.PSSOptions{SaltLength: salt, Hash: h})
+		})
+	}
+	return s
+}
+
+// keyOf returns the key of a certificate that has one of type K.
+func keyOf[K any](c *x509.Certificate) crypto.PublicKey {
+	if _, ok := c.PublicKey.(K); !ok {
+		return nil
+	}
+	return c.PublicKey
 }
 
 // Valid reports whether a is a supported algorithm.
 func (a Algorithm) Valid() bool { return a > 0 && int(a) < len(algorithms) }
 
-func (a Algorithm) info() algorithmInfo {
+// noScheme is that of no algorithm.
+var noScheme = Scheme{
+	Name: "none", PublicKey: func(*x509.Certificate) crypto.PublicKey { return nil },
+	CheckKey: func(pub crypto.PublicKey) error { return fmt.Errorf("%w: key of type %T", ErrAlgorithm, pub) },
+}
+
+// scheme returns a's entry in the table.
+func (a Algorithm) scheme() *Scheme {
 	if !a.Valid() {
-		return algorithmInfo{name: "none"}
+		return &noScheme
 	}
-	return algorithms[a]
+	return &algorithms[a]
+}
+
+// given is scheme, but nil for 0.
+func (a Algorithm) given() *Scheme {
+	if a == 0 {
+		return nil
+	}
+	return a.scheme()
 }
 
 // String returns a stable name such as "ecdsa-sha256".
-func (a Algorithm) String() string { return a.info().name }
+func (a Algorithm) String() string { return a.scheme().Name }
 
 // Hash returns the digest of the content and, but for Ed25519, of the signed attributes.
-func (a Algorithm) Hash() crypto.Hash { return a.info().hash }
+func (a Algorithm) Hash() crypto.Hash { return a.scheme().Hash }
 
 // SignerOpts returns what [crypto.Signer] must be given with [Prepared.Input].
-func (a Algorithm) SignerOpts() crypto.SignerOpts {
-	in := a.info()
-	switch {
-	case in.key == keyEd25519:
-		return crypto.Hash(0)
-	case in.pss:
-		return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: in.hash}
-	}
-	return in.hash
-}
+func (a Algorithm) SignerOpts() crypto.SignerOpts { return a.scheme().Opts }
 
 // ParseAlgorithm returns the algorithm of a name given by [Algorithm.String],
 // or [ErrAlgorithm].
@@ -124,126 +162,98 @@ func AlgorithmFor(pub crypto.PublicKey) (Algorithm, error) {
 	case ed25519.PublicKey:
 		a = Ed25519
 	}
-	return a, a.checkKey(pub)
+	return a, a.scheme().CheckKey(pub)
 }
 
-// checkKey reports whether the key is of a's kind and of a safe size.
-func (a Algorithm) checkKey(pub crypto.PublicKey) error {
-	if !a.Valid() {
-		return fmt.Errorf("%w: key of type %T", ErrAlgorithm, pub)
+func mismatch(what string, pub crypto.PublicKey) error {
+	switch pub.(type) {
+	case *ecdsa.PublicKey, *rsa.PublicKey, ed25519.PublicKey:
+		return fmt.Errorf("%w: %s with a key of type %T", ErrAlgorithmMismatch, what, pub)
 	}
-	mismatch := fmt.Errorf("%w: %v with a key of type %T", ErrAlgorithmMismatch, a, pub)
-	switch k := pub.(type) {
-	case *ecdsa.PublicKey:
-		if a.info().key != keyECDSA {
-			return mismatch
-		}
-		if k.Curve != elliptic.P256() && k.Curve != elliptic.P384() && k.Curve != elliptic.P521() {
-			return fmt.Errorf("%w: curve", ErrWeakAlgorithm)
-		}
-	case *rsa.PublicKey:
-		if a.info().key != keyRSA {
-			return mismatch
-		}
-		if n := k.N.BitLen(); n < 2048 {
-			return fmt.Errorf("%w: RSA of %d bits", ErrWeakAlgorithm, n)
-		} else if n > 8192 {
-			return fmt.Errorf("%w: RSA of %d bits", ErrAlgorithm, n)
-		}
-		if k.E < 3 || k.E%2 == 0 || k.E > 1<<31-1 {
-			return fmt.Errorf("%w: RSA exponent %d", ErrAlgorithm, k.E)
-		}
-	case ed25519.PublicKey:
-		if a.info().key != keyEd25519 {
-			return mismatch
-		}
-		if len(k) != ed25519.PublicKeySize {
-			return fmt.Errorf("%w: Ed25519 key length", ErrCertificate)
-		}
-	default:
-		return fmt.Errorf("%w: key of type %T", ErrAlgorithm, pub)
+	return fmt.Errorf("%w: key of type %T", ErrAlgorithm, pub)
+}
+
+func checkECDSA(pub crypto.PublicKey) error {
+	k, ok := pub.(*ecdsa.PublicKey)
+	switch {
+	case !ok:
+		return mismatch("ECDSA", pub)
+	case k.Curve != elliptic.P256() && k.Curve != elliptic.P384() && k.Curve != elliptic.P521():
+		return fmt.Errorf("%w: curve", ErrWeakAlgorithm)
 	}
 	return nil
 }
 
-// verify checks sig over message. saltLength is that of the PSS parameters.
-// Errors: those of checkKey, [ErrSignatureMalformed], [ErrSignature].
-func (a Algorithm) verify(pub crypto.PublicKey, message, sig []byte, saltLength int) error {
-	if err := a.checkKey(pub); err != nil {
-		return err
-	}
-	if err := checkSignatureForm(pub, sig); err != nil {
-		return err
-	}
-	ok := false
-	switch k := pub.(type) {
-	case *ecdsa.PublicKey:
-		ok = ecdsa.VerifyASN1(k, a.digest(message), sig)
-	case *rsa.PublicKey:
-		err := a.verifyRSA(k, message, sig, saltLength)
-		if err != nil && !errors.Is(err, rsa.ErrVerification) {
-			return fmt.Errorf("%w: %w", ErrAlgorithm, err) // not judged, which is not the same as wrong
-		}
-		ok = err == nil
-	case ed25519.PublicKey:
-		ok = ed25519.Verify(k, message, sig)
-	}
+func checkRSA(pub crypto.PublicKey) error {
+	k, ok := pub.(*rsa.PublicKey)
 	if !ok {
+		return mismatch("RSA", pub)
+	}
+	if n := k.N.BitLen(); n < 2048 {
+		return fmt.Errorf("%w: RSA of %d bits", ErrWeakAlgorithm, n)
+	} else if n > 8192 {
+		return fmt.Errorf("%w: RSA of %d bits", ErrAlgorithm, n)
+	}
+	if k.E < 3 || k.E%2 == 0 || k.E > 1<<31-1 {
+		return fmt.Errorf("%w: RSA exponent %d", ErrAlgorithm, k.E)
+	}
+	return nil
+}
+
+func checkEd25519(pub crypto.PublicKey) error {
+	k, ok := pub.(ed25519.PublicKey)
+	switch {
+	case !ok:
+		return mismatch("Ed25519", pub)
+	case len(k) != ed25519.PublicKeySize:
+		return fmt.Errorf("%w: Ed25519 key length", ErrCertificate)
+	}
+	return nil
+}
+
+// The functions that verify refuse values that no honest signer produces before
+// any arithmetic sees them: r or s outside [1, n-1] or not DER, a length other
+// than the modulus or 64 octets.
+
+func verifyECDSA(pub crypto.PublicKey, digest, value []byte, _ int) error {
+	k := pub.(*ecdsa.PublicKey)
+	var inner cryptobyte.String
+	var r, s big.Int
+	in := cryptobyte.String(value)
+	if !in.ReadASN1(&inner, cbasn1.SEQUENCE) || !in.Empty() ||
+		!inner.ReadASN1Integer(&r) || !inner.ReadASN1Integer(&s) || !inner.Empty() {
+		return fmt.Errorf("%w: ECDSA encoding", ErrSignatureMalformed)
+	}
+	n := k.Params().N
+	if r.Sign() <= 0 || s.Sign() <= 0 || r.Cmp(n) >= 0 || s.Cmp(n) >= 0 {
+		return fmt.Errorf("%w: ECDSA value out of range", ErrSignatureMalformed)
+	}
+	if !ecdsa.VerifyASN1(k, digest, value) {
 		return ErrSignature
 	}
 	return nil
 }
 
-func (a Algorithm) verifyRSA(k *rsa.PublicKey, message, sig []byte, saltLength int) error {
-	if a.info().pss {
-		return rsa.VerifyPSS(k, a.Hash(), a.digest(message), sig, &rsa.PSSOptions{SaltLength: saltLength, Hash: a.Hash()})
+func judgeRSA(k *rsa.PublicKey, value []byte, verify func() error) error {
+	if len(value) != k.Size() {
+		return fmt.Errorf("%w: RSA length", ErrSignatureMalformed)
 	}
-	return rsa.VerifyPKCS1v15(k, a.Hash(), a.digest(message), sig)
+	switch err := verify(); {
+	case err == nil:
+		return nil
+	case errors.Is(err, rsa.ErrVerification):
+		return ErrSignature
+	default:
+		return fmt.Errorf("%w: %w", ErrAlgorithm, err) // not judged, which is not the same as wrong
+	}
 }
 
-func (a Algorithm) digest(message []byte) []byte {
-	h := a.Hash().New()
-	h.Write(message)
-	return h.Sum(nil)
-}
-
-// checkSignatureForm refuses values that no honest signer produces before any
-// arithmetic sees them: r or s outside [1, n-1] or not DER, a length other
-// than the modulus or 64 octets.
-func checkSignatureForm(pub crypto.PublicKey, sig []byte) error {
-	switch k := pub.(type) {
-	case *ecdsa.PublicKey:
-		var inner cryptobyte.String
-		var r, s big.Int
-		in := cryptobyte.String(sig)
-		if !in.ReadASN1(&inner, cbasn1.SEQUENCE) || !in.Empty() ||
-			!inner.ReadASN1Integer(&r) || !inner.ReadASN1Integer(&s) || !inner.Empty() {
-			return fmt.Errorf("%w: ECDSA encoding", ErrSignatureMalformed)
-		}
-		n := k.Params().N
-		if r.Sign() <= 0 || s.Sign() <= 0 || r.Cmp(n) >= 0 || s.Cmp(n) >= 0 {
-			return fmt.Errorf("%w: ECDSA value out of range", ErrSignatureMalformed)
-		}
-	case *rsa.PublicKey:
-		if len(sig) != k.Size() {
-			return fmt.Errorf("%w: RSA length", ErrSignatureMalformed)
-		}
-	case ed25519.PublicKey:
-		if len(sig) != ed25519.SignatureSize {
-			return fmt.Errorf("%w: Ed25519 length", ErrSignatureMalformed)
-		}
+func verifyEd25519(pub crypto.PublicKey, message, value []byte, _ int) error {
+	if len(value) != ed25519.SignatureSize {
+		return fmt.Errorf("%w: Ed25519 length", ErrSignatureMalformed)
+	}
+	if !ed25519.Verify(pub.(ed25519.PublicKey), message, value) {
+		return ErrSignature
 	}
 	return nil
-}
-
-// maxSignatureSize returns the greatest length of a signature under pub, in octets.
-func maxSignatureSize(pub crypto.PublicKey) int {
-	switch k := pub.(type) {
-	case *ecdsa.PublicKey:
-		n := (k.Params().BitSize + 7) / 8
-		return 2*(n+1+2) + 3
-	case *rsa.PublicKey:
-		return k.Size()
-	}
-	return ed25519.SignatureSize
 }

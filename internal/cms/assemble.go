@@ -31,7 +31,7 @@ type AssembleOptions struct {
 // gives [ErrSignature] or [ErrSignatureMalformed] and no output. The result is
 // DER: certificates and attributes are in SET OF order.
 func (p *Prepared) Assemble(signature []byte, o AssembleOptions) ([]byte, error) {
-	if err := p.alg.verify(p.cert.PublicKey, p.signedAttrs, signature, p.alg.Hash().Size()); err != nil {
+	if err := p.scheme.verify(p.scheme.PublicKey(p.cert), p.signedAttrs, signature, p.scheme.Hash.Size()); err != nil {
 		return nil, err
 	}
 	return p.encode(signature, o)
@@ -50,7 +50,7 @@ func (p *Prepared) AssembleVerified(signature []byte, o AssembleOptions, v Verif
 	if err := DERCheck(der, MaxSize, MaxDepth); err != nil {
 		return nil, err
 	}
-	sd, err := parse(der, false, o.Certificates...)
+	sd, err := parse(der, false, p.more(), o.Certificates...)
 	if err != nil {
 		return nil, err
 	}
@@ -64,10 +64,18 @@ func (p *Prepared) AssembleVerified(signature []byte, o AssembleOptions, v Verif
 	return der, nil
 }
 
+// more is the scheme that was given, for a reader that does not know it.
+func (p *Prepared) more() []Scheme {
+	if p.scheme.alg != 0 {
+		return nil
+	}
+	return []Scheme{*p.scheme}
+}
+
 // Size returns an upper bound of what [Prepared.Assemble] will produce, in
 // octets, if unsigned attribute values of extra octets are added afterwards.
 func (p *Prepared) Size(o AssembleOptions, extra int) (int, error) {
-	b, err := p.encode(make([]byte, maxSignatureSize(p.cert.PublicKey)), o)
+	b, err := p.encode(make([]byte, p.scheme.MaxSize(p.scheme.PublicKey(p.cert))), o)
 	if err != nil {
 		return 0, err
 	}
@@ -104,7 +112,7 @@ func (p *Prepared) encode(signature []byte, o AssembleOptions) ([]byte, error) {
 		b.AddASN1(tag0, func(b *cryptobyte.Builder) {
 			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { // SignedData
 				b.AddASN1Int64(version)
-				b.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) { AddDigestAlgorithm(b, p.alg.Hash()) })
+				b.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) { AddDigestAlgorithm(b, p.scheme.Hash) })
 				p.addContent(b)
 				b.AddBytes(certs)
 				b.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) { p.addSignerInfo(b, signature, unsigned) })
@@ -158,10 +166,10 @@ func (p *Prepared) addSignerInfo(b *cryptobyte.Builder, signature, unsigned []by
 			b.AddBytes(p.cert.RawIssuer)
 			b.AddASN1BigInt(p.cert.SerialNumber)
 		})
-		AddDigestAlgorithm(b, p.alg.Hash())
+		AddDigestAlgorithm(b, p.scheme.Hash)
 		b.AddUint8(uint8(tag0)) // [0] IMPLICIT in place of SET
 		b.AddBytes(p.signedAttrs[1:])
-		addSignatureAlgorithm(b, p.alg)
+		addSignatureAlgorithm(b, p.scheme)
 		b.AddASN1OctetString(signature)
 		b.AddBytes(unsigned)
 	})

@@ -20,6 +20,8 @@ type Params struct {
 	Certificate *x509.Certificate
 	// Algorithm defaults to [AlgorithmFor] the certificate's key.
 	Algorithm Algorithm
+	// Scheme, if not nil, is what to sign with instead of an Algorithm.
+	Scheme *Scheme
 	// Digest is that of the detached content, by Algorithm's hash. Exclusive with Content.
 	Digest []byte
 	// Content is attached to the result. Exclusive with Digest.
@@ -52,7 +54,7 @@ type SignaturePolicy struct {
 // yet to come. It is immutable and safe for concurrent use.
 type Prepared struct {
 	cert        *x509.Certificate
-	alg         Algorithm
+	scheme      *Scheme
 	contentType asn1.ObjectIdentifier
 	content     []byte
 	signedAttrs []byte // DER SET OF
@@ -68,7 +70,7 @@ func PrepareSignedAttrs(p Params) (*Prepared, error) {
 	if (p.Digest == nil) == (p.Content == nil) {
 		return nil, fmt.Errorf("%w: want either a digest or content", ErrParams)
 	}
-	alg, err := signingAlgorithm(p.Certificate, p.Algorithm)
+	alg, err := signingScheme(p.Certificate, p.Algorithm, p.Scheme)
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +81,8 @@ func PrepareSignedAttrs(p Params) (*Prepared, error) {
 		}
 		digest = alg.digest(p.Content)
 	}
-	if len(digest) != alg.Hash().Size() {
-		return nil, fmt.Errorf("%w: %d octets for %v", ErrDigestLength, len(digest), alg)
+	if len(digest) != alg.Hash.Size() {
+		return nil, fmt.Errorf("%w: %d octets for %v", ErrDigestLength, len(digest), alg.Name)
 	}
 	typ := p.ContentType
 	if typ == nil {
@@ -94,14 +96,21 @@ func PrepareSignedAttrs(p Params) (*Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Prepared{cert: p.Certificate, alg: alg, contentType: typ, content: p.Content, signedAttrs: set}, nil
+	return &Prepared{cert: p.Certificate, scheme: alg, contentType: typ, content: p.Content, signedAttrs: set}, nil
 }
 
-func signingAlgorithm(cert *x509.Certificate, alg Algorithm) (Algorithm, error) {
-	if alg == 0 {
-		return AlgorithmFor(cert.PublicKey)
+func signingScheme(cert *x509.Certificate, alg Algorithm, s *Scheme) (*Scheme, error) {
+	if s == nil && alg == 0 {
+		return SchemeOf(cert, "", nil)
 	}
-	return alg, alg.checkKey(cert.PublicKey)
+	if s == nil {
+		s = alg.scheme()
+	}
+	if s.alg == 0 && s != &noScheme {
+		_, err := s.checkKey(cert)
+		return s, err
+	}
+	return s, s.CheckKey(cert.PublicKey)
 }
 
 // attributes returns the signed attributes of p.
@@ -218,17 +227,22 @@ func (p *SignaturePolicy) add(b *cryptobyte.Builder) {
 // Errors: those of reading, [ErrESSMismatch], [ErrMessageDigest] where content
 // is not what the attributes say.
 func Resume(cert *x509.Certificate, alg Algorithm, signedAttrs, content []byte) (*Prepared, error) {
+	return ResumeScheme(cert, alg.given(), signedAttrs, content)
+}
+
+// ResumeScheme is [Resume] with a scheme; nil is the default of the key.
+func ResumeScheme(cert *x509.Certificate, scheme *Scheme, signedAttrs, content []byte) (*Prepared, error) {
 	if cert == nil {
 		return nil, fmt.Errorf("%w: no certificate", ErrParams)
 	}
-	alg, err := signingAlgorithm(cert, alg)
+	alg, err := signingScheme(cert, 0, scheme)
 	if err != nil {
 		return nil, err
 	}
 	if err := DERCheck(signedAttrs, MaxSize, MaxDepth); err != nil {
 		return nil, err
 	}
-	si := SignerInfo{DigestAlgorithm: alg.Hash(), SignatureAlgorithm: alg}
+	si := SignerInfo{DigestAlgorithm: alg.Hash, Scheme: alg}
 	if err := si.readSignedAttrs(bytes.Clone(signedAttrs), false); err != nil {
 		return nil, err
 	}
@@ -241,29 +255,25 @@ func Resume(cert *x509.Certificate, alg Algorithm, signedAttrs, content []byte) 
 	if content != nil && !bytes.Equal(alg.digest(content), si.MessageDigest) {
 		return nil, ErrMessageDigest
 	}
-	return &Prepared{cert: cert, alg: alg, contentType: si.ContentType, content: content, signedAttrs: si.RawSignedAttrs}, nil
+	return &Prepared{cert: cert, scheme: alg, contentType: si.ContentType, content: content, signedAttrs: si.RawSignedAttrs}, nil
 }
 
 // SignedAttrs returns a copy of the DER SET OF of the signed attributes: the
 // exact message that the signature covers. Store it to [Resume].
 func (p *Prepared) SignedAttrs() []byte { return bytes.Clone(p.signedAttrs) }
 
-// Algorithm returns the signature algorithm.
-func (p *Prepared) Algorithm() Algorithm { return p.alg }
+// Algorithm returns the signature algorithm; 0 if another scheme was given.
+func (p *Prepared) Algorithm() Algorithm { return p.scheme.alg }
 
-// Input returns what a [crypto.Signer] takes with [Algorithm.SignerOpts]: the
-// digest of the signed attributes, or, for Ed25519, the attributes themselves.
-func (p *Prepared) Input() []byte {
-	if p.alg == Ed25519 {
-		return p.SignedAttrs()
-	}
-	return p.alg.digest(p.signedAttrs)
-}
+// Input returns what a [crypto.Signer] takes with [Scheme].Opts: the digest of
+// the signed attributes, or the attributes themselves (Ed25519 and whatever
+// signs a WholeMessage).
+func (p *Prepared) Input() []byte { return bytes.Clone(p.scheme.input(p.signedAttrs)) }
 
 // Sign asks the signer for the value over the signed attributes. The value is
 // checked when it is assembled.
 func (p *Prepared) Sign(rand io.Reader, key crypto.Signer) ([]byte, error) {
-	sig, err := key.Sign(rand, p.Input(), p.alg.SignerOpts())
+	sig, err := key.Sign(rand, p.Input(), p.scheme.Opts)
 	if err != nil {
 		return nil, fmt.Errorf("cms: sign: %w", err)
 	}

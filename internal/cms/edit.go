@@ -53,7 +53,7 @@ func parseSigners(der []byte, wasBER bool) ([]*SignedData, error) {
 			return nil, malformed("SignerInfo")
 		}
 		each := *sd
-		if err := each.takeSigner(one); err != nil {
+		if err := each.takeSigner(one, nil); err != nil {
 			return nil, err
 		}
 		all = append(all, &each)

@@ -108,7 +108,7 @@ func newForgery(tb testing.TB, kind string) *forgery {
 				"ess":            attribute(tb, OIDSigningCertificateV2, ess),
 			},
 			order:  sortedDER,
-			sigAlg: build(tb, func(b *cryptobyte.Builder) { addSignatureAlgorithm(b, alg) }),
+			sigAlg: build(tb, func(b *cryptobyte.Builder) { addSignatureAlgorithm(b, alg.scheme()) }),
 		}},
 	}
 }

@@ -23,7 +23,7 @@ func digestAlgDER(tb testing.TB, h crypto.Hash) []byte {
 }
 
 func sigAlgDER(tb testing.TB, a Algorithm) []byte {
-	return build(tb, func(b *cryptobyte.Builder) { addSignatureAlgorithm(b, a) })
+	return build(tb, func(b *cryptobyte.Builder) { addSignatureAlgorithm(b, a.scheme()) })
 }
 
 // malformedCases are faults and the one cause that must be given for each.

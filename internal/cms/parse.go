@@ -56,22 +56,27 @@ type SignedData struct {
 
 // Parse reads a ContentInfo in DER of at most [MaxSize] octets and [MaxDepth]
 // levels. It takes a copy of b. It checks form only; see [SignedData.Verify].
-func Parse(b []byte) (*SignedData, error) {
+func Parse(b []byte) (*SignedData, error) { return parseMore(b, nil) }
+
+func parseMore(b []byte, more []Scheme) (*SignedData, error) {
 	if err := DERCheck(b, MaxSize, MaxDepth); err != nil {
 		return nil, err
 	}
-	return parse(slices.Clone(b), false)
+	return parse(slices.Clone(b), false, more)
 }
 
 // ParseBER is [Parse], but takes BER as well, for what others have produced.
 // Signed attributes out of order, which are BER too, are put in order, since it
 // is their DER that should have been signed (RFC 5652 §5.4).
-func ParseBER(b []byte) (*SignedData, error) {
+func ParseBER(b []byte) (*SignedData, error) { return ParseBERWith(b, nil) }
+
+// ParseBERWith is [ParseBER] for a caller that knows more schemes than this package.
+func ParseBERWith(b []byte, more []Scheme) (*SignedData, error) {
 	err := DERCheck(b, MaxSize, MaxDepth)
 	if err == nil {
-		sd, err := parse(slices.Clone(b), false)
+		sd, err := parse(slices.Clone(b), false, more)
 		if errors.Is(err, ErrAttributeOrder) {
-			return parse(slices.Clone(b), true)
+			return parse(slices.Clone(b), true, more)
 		}
 		return sd, err
 	}
@@ -82,12 +87,12 @@ func ParseBER(b []byte) (*SignedData, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parse(der, true)
+	return parse(der, true, more)
 }
 
 // parse reads der, which it keeps. Of known, the certificates of authorities
 // that are in it are not read anew.
-func parse(der []byte, wasBER bool, known ...*x509.Certificate) (*SignedData, error) {
+func parse(der []byte, wasBER bool, more []Scheme, known ...*x509.Certificate) (*SignedData, error) {
 	sd, infos, err := parseHead(der, wasBER)
 	if err != nil {
 		return nil, err
@@ -102,7 +107,7 @@ func parse(der []byte, wasBER bool, known ...*x509.Certificate) (*SignedData, er
 	if !infos.Empty() {
 		return nil, ErrSeveralSigners
 	}
-	if err := sd.takeSigner(one); err != nil {
+	if err := sd.takeSigner(one, more); err != nil {
 		return nil, err
 	}
 	sd.parseCertificates(known)
@@ -263,8 +268,8 @@ func (sd *SignedData) readRevocationValues(s *cryptobyte.String) error {
 }
 
 // takeSigner reads the body of a SignerInfo.
-func (sd *SignedData) takeSigner(info cryptobyte.String) error {
-	if err := sd.Signer.read(info, sd.WasBER); err != nil {
+func (sd *SignedData) takeSigner(info cryptobyte.String, more []Scheme) error {
+	if err := sd.Signer.read(info, sd.WasBER, more); err != nil {
 		return err
 	}
 	if !slices.Contains(sd.digests, sd.Signer.DigestAlgorithm) {

@@ -24,7 +24,8 @@ type SignerInfo struct {
 	SubjectKeyID []byte
 
 	DigestAlgorithm    crypto.Hash
-	SignatureAlgorithm Algorithm
+	SignatureAlgorithm Algorithm // 0 if Scheme is one that the caller passed
+	Scheme             *Scheme
 
 	// RawSignedAttrs is the DER SET OF that the signature covers.
 	RawSignedAttrs []byte
@@ -55,7 +56,7 @@ type SignerInfo struct {
 }
 
 // read reads the body of a SignerInfo.
-func (si *SignerInfo) read(s cryptobyte.String, wasBER bool) error {
+func (si *SignerInfo) read(s cryptobyte.String, wasBER bool, more []Scheme) error {
 	if !s.ReadASN1Integer(&si.Version) {
 		return malformed("SignerInfo version")
 	}
@@ -87,9 +88,10 @@ func (si *SignerInfo) read(s cryptobyte.String, wasBER bool) error {
 	if !ok {
 		return malformed("signatureAlgorithm")
 	}
-	if si.SignatureAlgorithm, si.saltLength, err = alg.signature(hash); err != nil {
+	if si.Scheme, si.saltLength, err = alg.signature(hash, more); err != nil {
 		return err
 	}
+	si.SignatureAlgorithm = si.Scheme.alg
 	si.rawSig = alg.raw
 	if !s.ReadASN1(&sig, cbasn1.OCTET_STRING) {
 		return malformed("signature")

@@ -13,8 +13,8 @@ import (
 // must be DER as [Parse] takes it: re-encoding what somebody else wrote in BER
 // is refused with [ErrNotDER]. Values of an attribute type that is there
 // already stand beside the new ones, as a further attribute.
-func AddUnsignedAttr(cms []byte, a Attribute) ([]byte, error) {
-	sd, err := Parse(cms)
+func AddUnsignedAttr(cms []byte, a Attribute, more ...Scheme) ([]byte, error) {
+	sd, err := parseMore(cms, more)
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +67,8 @@ func AddUnsignedAttr(cms []byte, a Attribute) ([]byte, error) {
 // AddSignatureTimestamp is [AddUnsignedAttr] with a signature-time-stamp. It
 // does not verify the token: that it stamps this signature is for its caller to
 // have checked.
-func AddSignatureTimestamp(cms, token []byte) ([]byte, error) {
-	return AddUnsignedAttr(cms, Attribute{Type: OIDSignatureTimeStamp, Values: [][]byte{token}})
+func AddSignatureTimestamp(cms, token []byte, more ...Scheme) ([]byte, error) {
+	return AddUnsignedAttr(cms, Attribute{Type: OIDSignatureTimeStamp, Values: [][]byte{token}}, more...)
 }
 
 // splitLast splits a run of elements before its last one.

@@ -88,9 +88,13 @@ func (sd *SignedData) Verify(o VerifyOptions) (*x509.Certificate, error) {
 // input whose attributes were out of order, some signers signed them as they
 // wrote them; that covers the same attributes, and is taken too.
 func (si *SignerInfo) verify(cert *x509.Certificate) error {
-	err := si.SignatureAlgorithm.verify(cert.PublicKey, si.RawSignedAttrs, si.Signature, si.saltLength)
+	pub := cert.PublicKey
+	if si.SignatureAlgorithm == 0 {
+		pub = si.Scheme.PublicKey(cert)
+	}
+	err := si.Scheme.verify(pub, si.RawSignedAttrs, si.Signature, si.saltLength)
 	if err != nil && si.unsorted != nil && errors.Is(err, ErrSignature) {
-		err = si.SignatureAlgorithm.verify(cert.PublicKey, si.unsorted, si.Signature, si.saltLength)
+		err = si.Scheme.verify(pub, si.unsorted, si.Signature, si.saltLength)
 	}
 	return err
 }
@@ -172,7 +176,7 @@ func (sd *SignedData) checkContent(o VerifyOptions) error {
 	case sd.Content == nil && (o.Digest == nil || o.Profile == ProfileTimestamp):
 		return ErrContentMissing
 	case sd.Content != nil:
-		digest = si.SignatureAlgorithm.digest(sd.Content)
+		digest = si.Scheme.digest(sd.Content)
 	}
 	if len(digest) != si.DigestAlgorithm.Size() {
 		return fmt.Errorf("%w: %d octets for %v", ErrDigestLength, len(digest), si.DigestAlgorithm)

@@ -47,12 +47,12 @@ func (s *Session) SignedAttributes(chain []*x509.Certificate, o AttributeOptions
 	if err := s.checkSigner(chain); err != nil {
 		return nil, err
 	}
-	alg, err := algorithmFor(chain[0], o.Algorithm, s.hash)
+	alg, err := schemeFor(chain[0], o.Algorithm, s.hash, s.schemes)
 	if err != nil {
 		return nil, err
 	}
 	p, err := cms.PrepareSignedAttrs(cms.Params{
-		Certificate: chain[0], Algorithm: alg, Digest: s.digest, Commitment: o.Commitment, Extra: o.Extra,
+		Certificate: chain[0], Scheme: alg, Digest: s.digest, Commitment: o.Commitment, Extra: o.Extra,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("pades: signed attributes: %w", err)
@@ -64,35 +64,33 @@ func (s *Session) SignedAttributes(chain []*x509.Certificate, o AttributeOptions
 	if need > s.reserve {
 		return nil, &ReserveError{Need: need, Have: s.reserve}
 	}
-	return &ToBeSigned{Attributes: p.SignedAttrs(), Input: p.Input(), Opts: alg.SignerOpts(), Algorithm: alg.String()}, nil
+	return &ToBeSigned{Attributes: p.SignedAttrs(), Input: p.Input(), Opts: alg.Opts, Algorithm: alg.Name}, nil
 }
 
-// algorithmFor returns the algorithm of that name, by default the key's, which
-// must fit the key and digest as the byte range was digested.
-func algorithmFor(cert *x509.Certificate, name string, h crypto.Hash) (cms.Algorithm, error) {
-	alg, err := algorithmOf(cert, name)
+// schemeFor returns the algorithm of that name, by default the key's, which must
+// fit the key and digest as the byte range was digested.
+func schemeFor(cert *x509.Certificate, name string, h crypto.Hash, more []Scheme) (*Scheme, error) {
+	alg, err := schemeOf(cert, name, more)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if alg.Hash() != h {
-		return 0, fmt.Errorf("%w: its key signs with %v, the file was prepared with %v", ErrCertificate, alg.Hash(), h)
+	if alg.Hash != h {
+		return nil, fmt.Errorf("%w: its key signs with %v, the file was prepared with %v", ErrCertificate, alg.Hash, h)
 	}
 	return alg, nil
 }
 
-func algorithmOf(cert *x509.Certificate, name string) (cms.Algorithm, error) {
-	if name != "" {
-		alg, err := cms.ParseAlgorithm(name)
-		if err != nil {
-			return 0, fmt.Errorf("%w: %w", ErrOptions, err)
-		}
-		return alg, nil // whether it fits the key, internal/cms checks
+func schemeOf(cert *x509.Certificate, name string, more []Scheme) (*Scheme, error) {
+	s, err := cms.SchemeOf(cert, name, more)
+	switch {
+	case err == nil:
+		return s, nil
+	case s == nil && name != "":
+		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
+	case name == "":
+		return nil, fmt.Errorf("%w: %w", ErrCertificate, err)
 	}
-	alg, err := cms.AlgorithmFor(cert.PublicKey)
-	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrCertificate, err)
-	}
-	return alg, nil
+	return nil, err
 }
 
 // checkSigner checks what can be said of the certificate without trust: that

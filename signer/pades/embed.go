@@ -65,11 +65,11 @@ func (s *Session) Embed(ctx context.Context, sig Signature) (*Signed, error) {
 	if err := s.checkSigner(sig.Chain); err != nil {
 		return nil, err
 	}
-	alg, err := algorithmFor(sig.Chain[0], sig.Algorithm, s.hash)
+	alg, err := schemeFor(sig.Chain[0], sig.Algorithm, s.hash, s.schemes)
 	if err != nil {
 		return nil, err
 	}
-	p, err := cms.Resume(sig.Chain[0], alg, sig.Attributes, nil)
+	p, err := cms.ResumeScheme(sig.Chain[0], alg, sig.Attributes, nil)
 	if err != nil {
 		return nil, fmt.Errorf("pades: signed attributes: %w", err)
 	}
@@ -83,7 +83,7 @@ func (s *Session) Embed(ctx context.Context, sig Signature) (*Signed, error) {
 		if err := judge.CheckToken(sig.Token, sig.Value); err != nil {
 			return nil, err
 		}
-		if out.CMS, err = cms.AddSignatureTimestamp(out.CMS, sig.Token); err != nil {
+		if out.CMS, err = cms.AddSignatureTimestamp(out.CMS, sig.Token, s.schemes...); err != nil {
 			return nil, fmt.Errorf("pades: time-stamp: %w", err)
 		}
 		out.Achieved = LevelBT

@@ -14,6 +14,7 @@ import (
 
 // candidate is a signature that is being verified.
 type candidate struct {
+	schemes []Scheme // understood besides our own
 	existing
 	// Case is what is found of it; its Revision is -1 until the byte range is accepted.
 	judge.Case
@@ -156,7 +157,7 @@ func (c *candidate) readContents() error {
 		}
 		c.sd = c.token.SignedData
 	case filterCAdES, filterLegacy:
-		if c.sd, err = cms.ParseBER(der); err != nil {
+		if c.sd, err = cms.ParseBERWith(der, c.schemes); err != nil {
 			c.FailCMS(err)
 			return nil
 		}
@@ -167,7 +168,7 @@ func (c *candidate) readContents() error {
 	if c.sd.WasBER {
 		c.Warn(WarnBER, "the signature is not in DER")
 	}
-	c.rep.Algorithm = c.sd.Signer.SignatureAlgorithm.String()
+	c.rep.Algorithm = c.sd.Signer.Scheme.Name
 	return nil
 }
 

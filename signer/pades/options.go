@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"oruro.gob.bo/suti/internal/cms"
 	"oruro.gob.bo/suti/signer/internal/appearance"
 	"oruro.gob.bo/suti/signer/internal/cos"
 )
@@ -66,6 +67,9 @@ const (
 	defaultFieldName            = "Firma"
 )
 
+// Scheme is a signature algorithm; see its fields.
+type Scheme = cms.Scheme
+
 // Limits bounds what a file may make the reader do.
 type Limits = cos.Limits
 
@@ -116,6 +120,9 @@ type Options struct {
 	// Algorithm is the name of the algorithm that [Sign] signs with, such as
 	// "rsa-pss-sha256"; by default the one of the key. Prepare does not use it.
 	Algorithm string
+	// Schemes are signature algorithms that may be used besides those of this
+	// package. They are not stored in the session.
+	Schemes []Scheme
 	// Hash digests the byte range: SHA-256 by default, SHA-384 or SHA-512. It
 	// must be the digest of the algorithm that the key will sign with.
 	Hash crypto.Hash
@@ -147,6 +154,9 @@ type Reserve struct {
 	// Token is the size in bytes of a time-stamp token: 6,144 by default from
 	// level B-T on, 0 for B-B.
 	Token int
+	// Signature is the greatest size in bytes of a signature value: 512 by
+	// default, which is that of RSA-4096.
+	Signature int
 	// Exact, if not 0, is the space in bytes of CMS; the other fields are not used.
 	Exact int
 }
@@ -155,6 +165,7 @@ const (
 	// cmsOverhead bounds what a SignedData holds besides certificates and
 	// token: attributes, identifiers, and an RSA-4096 signature.
 	cmsOverhead    = 2048
+	commonValue    = 512 // of which are for the value
 	defaultCerts   = 4096
 	defaultToken   = 6144
 	maxReserve     = 512 << 10
@@ -163,7 +174,7 @@ const (
 )
 
 func (r Reserve) bytes(l Level) (int, error) {
-	if r.Certificates < 0 || r.Token < 0 || r.Exact < 0 {
+	if r.Certificates < 0 || r.Token < 0 || r.Signature < 0 || r.Exact < 0 {
 		return 0, fmt.Errorf("%w: negative reserve", ErrOptions)
 	}
 	n := r.Exact
@@ -174,7 +185,7 @@ func (r Reserve) bytes(l Level) (int, error) {
 		if r.Token == 0 && l >= LevelBT {
 			r.Token = defaultToken
 		}
-		n = cmsOverhead + r.Certificates + r.Token
+		n = cmsOverhead + max(0, r.Signature-commonValue) + r.Certificates + r.Token
 		n += n / reserveGrowth
 	}
 	if n < minimalReserve || n > maxReserve {

@@ -49,7 +49,7 @@ func prepare(ctx context.Context, base io.ReaderAt, size int64, o Options, copie
 	}
 	s, err := p.session(digests)
 	if err == nil {
-		s.taken, s.file = dangling, f
+		s.taken, s.file, s.schemes = dangling, f, o.Schemes
 	}
 	return s, err
 }

@@ -29,6 +29,7 @@ type Session struct {
 	reserve     int
 	signingTime time.Time
 	taken       map[uint32]bool // numbers that new objects keep clear of; nil after storage
+	schemes     []Scheme        // that were passed; nil after storage
 	file        *cos.File       // as it was prepared; nil after storage
 }
 

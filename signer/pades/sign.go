@@ -46,9 +46,14 @@ func sign(ctx context.Context, base io.ReaderAt, size int64, key crypto.Signer, 
 			o.Reserve.Certificates += len(c.Raw)
 		}
 	}
-	if o.Hash == 0 && len(chain) > 0 {
-		if alg, err := algorithmOf(chain[0], o.Algorithm); err == nil {
-			o.Hash = alg.Hash()
+	if len(chain) > 0 {
+		if alg, err := schemeOf(chain[0], o.Algorithm, o.Schemes); err == nil {
+			if o.Hash == 0 {
+				o.Hash = alg.Hash
+			}
+			if o.Reserve.Signature == 0 {
+				o.Reserve.Signature = alg.MaxSize(alg.PublicKey(chain[0]))
+			}
 		}
 	}
 	if o.Level > LevelBT {

@@ -28,6 +28,9 @@ type VerifyOptions struct {
 	// file. If nil and the file holds none, it is not checked, and the report
 	// says so.
 	Revocation Revocation
+	// Schemes are signature algorithms that are understood besides those of
+	// this package.
+	Schemes []Scheme
 	// Password opens an encrypted file. Without it, those that open with the
 	// empty password are verified.
 	Password string
@@ -131,7 +134,7 @@ func (v *verifier) find(ctx context.Context) error {
 		if e.dict == nil {
 			continue
 		}
-		c := &candidate{existing: e}
+		c := &candidate{schemes: v.o.Schemes, existing: e}
 		if err := c.locate(v.f, shared); err != nil {
 			return err
 		}
