@@ -109,16 +109,21 @@ func (p *Provider) EndOtherSessions(ctx context.Context, person identity.PersonI
 
 // SignOut ends the session that the browser's cookie names, with everything
 // beneath it, and removes the cookie. Without a session only the cookie goes.
-func (p *Provider) SignOut(w http.ResponseWriter, r *http.Request) error {
+// answered says that it wrote the answer, a page that tells old applications.
+func (p *Provider) SignOut(w http.ResponseWriter, r *http.Request) (answered bool, err error) {
 	s, err := p.session.Held(r)
-	if err == nil {
-		err = p.session.End(r.Context(), s, "logout")
+	if errors.Is(err, session.ErrNone) {
+		session.Forget(w)
+		return false, nil
 	}
-	if err != nil && !errors.Is(err, session.ErrNone) {
-		return err // the session may live on: do not say that it ended
+	if err != nil {
+		return false, err
 	}
-	session.Forget(w)
-	return nil
+	frames, err := p.leave(w, r, s) // if it fails the session may live on: do not say that it ended
+	if err != nil || len(frames) == 0 {
+		return false, err
+	}
+	return true, p.pages.LoggedOutFrames(w, r, "", frames)
 }
 
 // Consents returns what the person allows each application now, by name.

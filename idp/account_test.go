@@ -193,7 +193,7 @@ func TestSignOutEndsWhatTheCookieNames(t *testing.T) {
 				r.AddCookie(c)
 			}
 			rec := httptest.NewRecorder()
-			if err := w.p.SignOut(rec, r); err != nil {
+			if _, err := w.p.SignOut(rec, r); err != nil {
 				w.t.Fatal(err)
 			}
 			return rec

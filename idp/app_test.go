@@ -1,6 +1,7 @@
 package idp_test
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -43,7 +44,7 @@ func (a *app) assertion(change func(claims map[string]any)) string {
 	if change != nil {
 		change(claims)
 	}
-	signer := must(jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: a.key, KeyID: "k1"}}, nil))(a.w.t)
+	signer := must(jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: a.key, KeyID: cmp.Or(a.kid, "k1")}}, nil))(a.w.t)
 	raw := must(json.Marshal(claims))(a.w.t)
 	return must(must(signer.Sign(raw))(a.w.t).CompactSerialize())(a.w.t)
 }

@@ -120,9 +120,12 @@ func (p *Provider) request(r *http.Request, q url.Values, c *store.Client) (*oau
 			return nil, nil, err
 		}
 		req, err := oauth.DecodeRequest(raw)
+		if err == nil && !oauth.MatchRedirect(c, req.RedirectURI) { // taken out since it was pushed
+			return nil, nil, &oauth.FrontError{Cause: oauth.Refuse(oauth.InvalidRequestURI, "redirect_uri is no longer registered")}
+		}
 		return req, hash, err
 	}
-	object, refused := p.openRequest(q, c)
+	object, refused := p.openRequest(r.Context(), q, c)
 	if refused != nil {
 		return nil, nil, &oauth.FrontError{Cause: refused} // nothing outside the object is proven
 	}
@@ -142,13 +145,18 @@ func (p *Provider) request(r *http.Request, q url.Values, c *store.Client) (*oau
 // openRequest returns the request object, if there is one (RFC 9101 §6.3):
 // nothing beside it counts. A client without keys cannot have signed one;
 // ParseRequest refuses it.
-func (p *Provider) openRequest(q url.Values, c *store.Client) (*client.RequestObject, *oauth.Error) {
+func (p *Provider) openRequest(ctx context.Context, q url.Values, c *store.Client) (*client.RequestObject, *oauth.Error) {
 	token := q.Get("request")
 	switch {
 	case token == "" && c.SignedRequests:
 		return nil, oauth.Refuse(oauth.InvalidRequest, "this client must sign its requests")
 	case token == "" || c.JWKS == "":
 		return nil, nil
+	}
+	if err := p.clients.FreshKeys(ctx, c, token); err != nil {
+		e := oauth.Refuse(oauth.InvalidRequestObject, "the client's keys could not be read")
+		e.Err = err
+		return nil, e
 	}
 	object, err := client.OpenRequest(c, p.cfg.Issuer, token, p.cfg.Now())
 	if err != nil {
@@ -211,7 +219,7 @@ func (p *Provider) pushed(w http.ResponseWriter, r *http.Request) error {
 	if id := form.Get("client_id"); id != "" && id != c.ID {
 		return p.refuse(w, r, oauth.Refuse(oauth.InvalidRequest, "client_id is another client's"))
 	}
-	object, refused := p.openRequest(form, c)
+	object, refused := p.openRequest(r.Context(), form, c)
 	if refused != nil {
 		return p.refuse(w, r, refused)
 	}

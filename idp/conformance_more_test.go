@@ -216,7 +216,7 @@ func modeModules() []module {
 			}
 			for name, want := range map[string]any{
 				"issuer": s.issuer, "request_parameter_supported": true, "request_uri_parameter_supported": false, "claims_parameter_supported": true, "authorization_response_iss_parameter_supported": true,
-				"backchannel_logout_supported": true, "backchannel_logout_session_supported": true, "require_pushed_authorization_requests": false,
+				"backchannel_logout_supported": true, "backchannel_logout_session_supported": true, "frontchannel_logout_supported": true, "frontchannel_logout_session_supported": true, "require_pushed_authorization_requests": false,
 			} {
 				if m[name] != want {
 					s.t.Errorf("%s: %v", name, m[name])

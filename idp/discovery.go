@@ -51,6 +51,8 @@ type metadata struct {
 	UILocales                  []string `json:"ui_locales_supported"`
 	BackchannelLogout          bool     `json:"backchannel_logout_supported"`
 	BackchannelLogoutSession   bool     `json:"backchannel_logout_session_supported"`
+	FrontchannelLogout         bool     `json:"frontchannel_logout_supported"`
+	FrontchannelLogoutSession  bool     `json:"frontchannel_logout_session_supported"`
 	DPoPAlgs                   []string `json:"dpop_signing_alg_values_supported"`
 	RequirePushedAuthorization bool     `json:"require_pushed_authorization_requests"`
 }
@@ -75,7 +77,7 @@ func (p *Provider) metadata() metadata {
 		},
 		ClaimsParameter: true, IssParameter: true, Challenges: []string{"S256"},
 		Prompts: []string{"none", "login", "consent", "select_account"}, UILocales: []string{"es", "en"},
-		RequestParameter: true, RequestAlgs: client.RequestAlgs(), ResponseAlgs: jwks.Algs(), IntrospectionAlgs: jwks.Algs(), DPoPAlgs: client.ProofAlgs(), BackchannelLogout: true, BackchannelLogoutSession: true,
+		RequestParameter: true, RequestAlgs: client.RequestAlgs(), ResponseAlgs: jwks.Algs(), IntrospectionAlgs: jwks.Algs(), DPoPAlgs: client.ProofAlgs(), BackchannelLogout: true, BackchannelLogoutSession: true, FrontchannelLogout: true, FrontchannelLogoutSession: true,
 	}
 }
 

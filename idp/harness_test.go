@@ -244,6 +244,7 @@ type app struct {
 	w        *world
 	id       string
 	key      *ecdsa.PrivateKey
+	kid      string // "k1" if empty
 	secret   string
 	redirect string
 	public   bool

@@ -41,6 +41,7 @@ type (
 	LoginRequest      = flow.LoginRequest
 	LoginCeremony     = flow.LoginCeremony
 	CardChallenge     = flow.CardChallenge
+	Fetcher           = client.Fetcher
 )
 
 // Refusals that the authenticators wrap.
@@ -76,6 +77,9 @@ type Config struct {
 
 	// DeviceBoundN3 asks device-bound keys for N3; the demo leaves it off and says so.
 	DeviceBoundN3 bool
+	// Fetcher reads the keys that clients publish at an address; nil: none may. It
+	// MUST check addresses when it dials, bound time and size, and follow no redirect.
+	Fetcher Fetcher
 	// Leads says, by the path below which a page of this site lies, what the login
 	// page tells whoever comes for it: keys of texts without arguments, which must
 	// give nothing away to strangers. The longest path counts.
@@ -121,7 +125,7 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	p.live = live.New(live.Config{DB: c.DB, Now: c.Now, Logger: c.Logger})
 	p.known, p.tokens = live.NewClients(p.live), live.NewTokens(p.live)
 	if p.clients, err = client.New(client.Config{
-		DB: c.DB, Clients: p.known, Issuer: c.Issuer, SecretKey: secretOf(c.KEK, "suti/idp/client-secret"), Now: c.Now,
+		DB: c.DB, Clients: p.known, Issuer: c.Issuer, SecretKey: secretOf(c.KEK, "suti/idp/client-secret"), Fetcher: c.Fetcher, Audit: c.Audit, Logger: c.Logger, Now: c.Now,
 		Endpoints: []string{c.Issuer + pathToken, c.Issuer + pathPAR, c.Issuer + pathIntrospect, c.Issuer + pathRevoke, c.Issuer + pathDevice},
 	}); err != nil {
 		return nil, err

@@ -56,11 +56,55 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) error {
 		}
 		return p.pages.Logout(w, r, v)
 	}
-	if err := p.session.End(r.Context(), s, "logout"); err != nil {
+	frames, err := p.leave(w, r, s)
+	if err != nil {
 		return err
 	}
+	return p.loggedOut(w, r, lr, frames)
+}
+
+// leave ends the browser's session and returns the addresses at which old
+// applications are told of it in this browser.
+func (p *Provider) leave(w http.ResponseWriter, r *http.Request, s *store.Session) ([]page.Frame, error) {
+	frames, err := p.frames(r.Context(), s.ID)
+	if err == nil {
+		err = p.session.End(r.Context(), s, "logout")
+	}
+	if err != nil {
+		return nil, err
+	}
 	session.Forget(w)
-	return p.loggedOut(w, r, lr)
+	return frames, nil
+}
+
+// frames are the front-channel addresses of a session's applications, with iss
+// and sid for those that ask for them (Front-Channel Logout 1.0 §2).
+func (p *Provider) frames(ctx context.Context, id string) ([]page.Frame, error) {
+	var list []store.FrontchannelTarget
+	if err := p.cfg.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		list, err = store.FrontchannelTargets(tx, id)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	var out []page.Frame
+	for _, t := range list {
+		address := t.Address
+		if t.WithSID {
+			address = withQuery(address, url.Values{"iss": {p.cfg.Issuer}, "sid": {t.SID}})
+		}
+		out = append(out, page.Frame{App: t.Name, Address: address})
+	}
+	return out, nil
+}
+
+// withQuery adds parameters to an address.
+func withQuery(address string, q url.Values) string {
+	sep := "?"
+	if strings.Contains(address, "?") {
+		sep = "&"
+	}
+	return address + sep + q.Encode()
 }
 
 // logoutPosted repeats a posted request as a GET, with which the browser sends
@@ -87,7 +131,7 @@ func (p *Provider) logoutElsewhere(w http.ResponseWriter, r *http.Request, lr *l
 	if !lr.proven {
 		lr.back = ""
 	}
-	return p.loggedOut(w, r, lr)
+	return p.loggedOut(w, r, lr, nil)
 }
 
 // logoutParams are the parameters that the question carries on; others could
@@ -112,11 +156,11 @@ func (p *Provider) logoutConfirmed(w http.ResponseWriter, r *http.Request) error
 	if err != nil && !errors.Is(err, session.ErrNone) {
 		return err
 	}
+	var frames []page.Frame
 	if s != nil && form.Get("decision") == "accept" {
-		if err := p.session.End(r.Context(), s, "logout"); err != nil {
+		if frames, err = p.leave(w, r, s); err != nil {
 			return err
 		}
-		session.Forget(w)
 	}
 	lr, err := p.logoutRequest(r, form)
 	var e *oauth.Error
@@ -129,7 +173,7 @@ func (p *Provider) logoutConfirmed(w http.ResponseWriter, r *http.Request) error
 		http.Redirect(w, r, "/cuenta", http.StatusSeeOther)
 		return nil
 	}
-	return p.loggedOut(w, r, lr)
+	return p.loggedOut(w, r, lr, frames)
 }
 
 // logoutRequest checks the parameters. A bad hint or an unregistered address is a fault.
@@ -164,11 +208,7 @@ func (p *Provider) logoutRequest(r *http.Request, q url.Values) (*logoutRequest,
 	}
 	lr.client, lr.back = c, back
 	if state := q.Get("state"); state != "" && len(state) <= 2048 {
-		sep := "?"
-		if strings.Contains(back, "?") {
-			sep = "&"
-		}
-		lr.back += sep + url.Values{"state": {state}}.Encode()
+		lr.back = withQuery(back, url.Values{"state": {state}})
 	}
 	return lr, nil
 }
@@ -189,7 +229,12 @@ func (p *Provider) hinted(ctx context.Context, lr *logoutRequest) (*store.RPSess
 	return rp, err
 }
 
-func (p *Provider) loggedOut(w http.ResponseWriter, r *http.Request, lr *logoutRequest) error {
+// loggedOut sends the browser on, or tells that the person left. Where old
+// applications must be told in this browser, a page does that first.
+func (p *Provider) loggedOut(w http.ResponseWriter, r *http.Request, lr *logoutRequest, frames []page.Frame) error {
+	if len(frames) > 0 {
+		return p.pages.LoggedOutFrames(w, r, lr.back, frames)
+	}
 	if lr.back != "" {
 		http.Redirect(w, r, lr.back, http.StatusSeeOther)
 		return nil

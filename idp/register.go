@@ -62,6 +62,7 @@ type Client struct {
 	Name           string // what people are told
 	AuthMethod     string // private_key_jwt by default for confidential profiles
 	JWKS           string // public JWK Set for private_key_jwt
+	JWKSURI        string // https address where it publishes them instead: read now and again when needed
 	RedirectURIs   []string
 	PostLogoutURIs []string
 	Scopes         []string
@@ -73,6 +74,8 @@ type Client struct {
 	IntrospectionAlg string
 	SignedRequests   bool // its authorization requests must be signed (RFC 9101); needs keys
 	BackchannelURI   string
+	FrontchannelURI  string   // told of a logout in the person's browser (Front-Channel Logout 1.0); legacy clients only
+	FrontchannelSID  bool     // with iss and sid
 	DPoP             bool     // access tokens are always bound to a key (RFC 9449); gov-fapi2 always
 	AccessTokens     string   // FormatOpaque by default, or FormatJWT: at+jwt (RFC 9068), which lives a minute at most
 	Resources        []string // URIs for which it may ask access tokens (RFC 8707)
@@ -86,6 +89,14 @@ type Client struct {
 // the one secret it drew, which is stored nowhere in clear. actor is as in audit
 // entries: a person's id, "operator:…"; or empty.
 func (p *Provider) Register(ctx context.Context, actor string, in Client) (secret string, err error) {
+	if in.JWKSURI != "" {
+		if in.JWKS != "" {
+			return "", bad("keys were given, and an address of keys")
+		}
+		if in.JWKS, err = p.readKeys(ctx, in.JWKSURI); err != nil {
+			return "", err
+		}
+	}
 	row, err := p.row(in)
 	if err != nil {
 		return "", err
@@ -95,7 +106,7 @@ func (p *Provider) Register(ctx context.Context, actor string, in Client) (secre
 	}
 	entry, err := p.cfg.Audit.Prepare(ctx, audit.Entry{
 		Kind: "idp.client.registered", Actor: actor, Client: row.ID, Institution: string(row.Institution), Object: row.ID, Outcome: "registered",
-		Payload: map[string]any{"profile": row.Profile, "auth_method": row.AuthMethod, "redirect_uris": row.RedirectURIs, "scopes": row.Scopes, "waivers": row.Waivers,
+		Payload: map[string]any{"profile": row.Profile, "auth_method": row.AuthMethod, "redirect_uris": row.RedirectURIs, "scopes": row.Scopes, "jwks_uri": row.JWKSURI, "frontchannel_uri": row.FrontchannelURI, "waivers": row.Waivers,
 			"dpop": row.DPoP, "access_tokens": row.TokenFormat, "resources": row.Resources, "serves": row.Serves, "exchanges": row.Exchanges, "detail_types": row.DetailTypes, "signed_requests": row.SignedRequests},
 	})
 	if err != nil {
@@ -136,6 +147,10 @@ func (p *Provider) row(in Client) (*store.Client, error) {
 		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg, UserInfoAlg: in.UserInfoAlg,
 		ResponseAlg: in.ResponseAlg, IntrospectionAlg: in.IntrospectionAlg, SignedRequests: in.SignedRequests, BackchannelURI: in.BackchannelURI, DPoP: in.DPoP || in.Profile == oauth.ProfileFAPI2, Waivers: in.Waivers, CreatedAt: now,
 		TokenFormat: in.AccessTokens, Resources: in.Resources, Serves: in.Serves, Exchanges: in.Exchanges, DetailTypes: in.DetailTypes,
+		JWKSURI: in.JWKSURI, FrontchannelURI: in.FrontchannelURI, FrontchannelSID: in.FrontchannelSID,
+	}
+	if c.JWKSURI != "" {
+		c.JWKSReadAt = now
 	}
 	if c.Sector == "" {
 		c.Sector = string(c.Institution)
@@ -235,14 +250,42 @@ func checkAddresses(c *store.Client, _ time.Time) error {
 			return bad("%s: %s", u, e.Description)
 		}
 	}
-	if c.BackchannelURI == "" {
-		return nil
+	if err := checkFrontchannel(c); err != nil || c.BackchannelURI == "" {
+		return err
 	}
 	if e := oauth.CheckRedirectURI(oauth.ProfileWeb, c.BackchannelURI); e != nil {
 		return bad("back-channel address: %s", e.Description)
 	}
 	if u, err := url.Parse(c.BackchannelURI); err != nil || u.RawQuery != "" {
 		return bad("back-channel address has a query")
+	}
+	return nil
+}
+
+// checkFrontchannel: only old clients are told of a logout in the browser, at an
+// address of the origin of one of their redirect URIs (Front-Channel Logout 1.0 §2).
+func checkFrontchannel(c *store.Client) error {
+	if c.FrontchannelURI == "" {
+		if c.FrontchannelSID {
+			return bad("there is no front-channel address to send sid to")
+		}
+		return nil
+	}
+	if c.Profile != oauth.ProfileLegacy {
+		return bad("profile %s is told of logouts at a back-channel address; only legacy clients in the browser", c.Profile)
+	}
+	if e := oauth.CheckRedirectURI(oauth.ProfileWeb, c.FrontchannelURI); e != nil {
+		return bad("front-channel address: %s", e.Description)
+	}
+	origin := func(raw string) string {
+		u, err := url.Parse(raw)
+		if err != nil {
+			return ""
+		}
+		return u.Scheme + "://" + u.Host
+	}
+	if !slices.ContainsFunc(c.RedirectURIs, func(u string) bool { return origin(u) == origin(c.FrontchannelURI) }) {
+		return bad("the front-channel address must have the scheme, host and port of a redirect URI")
 	}
 	return nil
 }

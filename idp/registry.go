@@ -75,6 +75,7 @@ func (p *Provider) registered(q db.Querier, c *store.Client) (Registered, error)
 		RedirectURIs: c.RedirectURIs, PostLogoutURIs: c.PostLogoutURIs, Scopes: c.Scopes, Grants: c.Grants, IDTokenAlg: c.IDTokenAlg, UserInfoAlg: c.UserInfoAlg,
 		ResponseAlg: c.ResponseAlg, IntrospectionAlg: c.IntrospectionAlg, SignedRequests: c.SignedRequests, BackchannelURI: c.BackchannelURI, DPoP: c.DPoP, Waivers: c.Waivers,
 		AccessTokens: c.TokenFormat, Resources: c.Resources, Serves: c.Serves, Exchanges: c.Exchanges, DetailTypes: c.DetailTypes,
+		JWKSURI: c.JWKSURI, FrontchannelURI: c.FrontchannelURI, FrontchannelSID: c.FrontchannelSID,
 	}}
 	for _, l := range lives {
 		r.Secrets = append(r.Secrets, Secret(l))

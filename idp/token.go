@@ -245,7 +245,7 @@ func (p *Provider) refresh(ctx context.Context, c *store.Client, form url.Values
 	if err := refreshProof(c, row, proof); err != nil {
 		return nil, err
 	}
-	scopes, err := narrowed(form.Get("scope"), grant.Scopes)
+	scopes, err := narrowed(form.Get("scope"), still(c, grant.Scopes))
 	if err != nil {
 		return nil, err
 	}
@@ -341,6 +341,12 @@ func narrowed(asked string, granted []string) ([]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// still are the scopes that the client is registered for now: one that was taken
+// from it does not come back by renewal.
+func still(c *store.Client, granted []string) []string {
+	return slices.DeleteFunc(slices.Clone(granted), func(s string) bool { return !slices.Contains(c.Scopes, s) })
 }
 
 // errSuccessorUsed reports a refresh token that comes again although its

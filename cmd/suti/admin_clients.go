@@ -16,6 +16,7 @@ const (
 	adminClientAdd     = "/v1/clients/add"
 	adminClientSecret  = "/v1/clients/rotate-secret"
 	adminClientKeys    = "/v1/clients/set-keys"
+	adminClientSet     = "/v1/clients/set"
 	adminClientDisable = "/v1/clients/disable"
 	adminClientEnable  = "/v1/clients/enable"
 )
@@ -45,6 +46,9 @@ type clientView struct {
 	IntrospectionAlg string               `json:"introspection_signed_response_alg,omitempty"`
 	SignedRequests   bool                 `json:"require_signed_request_object,omitempty"`
 	JWKS             json.RawMessage      `json:"jwks,omitempty"`
+	JWKSURI          string               `json:"jwks_uri,omitempty"`
+	FrontchannelURI  string               `json:"frontchannel_logout_uri,omitempty"`
+	FrontchannelSID  bool                 `json:"frontchannel_logout_session_required,omitempty"`
 	Waivers          map[string]time.Time `json:"waivers,omitempty"`
 
 	Created  time.Time    `json:"created,omitzero"`
@@ -101,6 +105,21 @@ type secretView struct {
 	Expires time.Time `json:"expires"`
 }
 
+// clientChange is what set changes; what is not there stays as it is.
+type clientChange struct {
+	ID              string                `json:"client_id"`
+	Name            *string               `json:"name,omitempty"`
+	RedirectURIs    *[]string             `json:"redirect_uris,omitempty"`
+	PostLogoutURIs  *[]string             `json:"post_logout_redirect_uris,omitempty"`
+	Scopes          *[]string             `json:"scopes,omitempty"`
+	BackchannelURI  *string               `json:"backchannel_logout_uri,omitempty"`
+	FrontchannelURI *string               `json:"frontchannel_logout_uri,omitempty"`
+	FrontchannelSID *bool                 `json:"frontchannel_logout_session_required,omitempty"`
+	JWKS            json.RawMessage       `json:"jwks,omitempty"`
+	JWKSURI         *string               `json:"jwks_uri,omitempty"`
+	Waivers         *map[string]time.Time `json:"waivers,omitempty"`
+}
+
 type clientRequest struct {
 	ID      string          `json:"client_id"`
 	Overlap int64           `json:"overlap_seconds,omitempty"`
@@ -134,6 +153,7 @@ func (s *server) adminClients(mux *http.ServeMux) {
 		}
 		return s.showClient(ctx, in.ID)
 	})
+	handleAdmin(mux, adminClientSet, s.changeClient)
 	handleAdmin(mux, adminClientDisable, func(ctx context.Context, in clientRequest) (clientView, error) {
 		if err := s.app.IDP.DisableClient(ctx, operator(ctx), in.ID, in.Reason); err != nil {
 			return clientView{}, err
@@ -152,7 +172,7 @@ func clientOf(r idp.Registered) clientView {
 	v := clientView{
 		ID: r.ID, Name: r.Name, Institution: string(r.Institution), Sector: r.Sector, Profile: r.Profile, AuthMethod: r.AuthMethod, RedirectURIs: r.RedirectURIs,
 		PostLogoutURIs: r.PostLogoutURIs, BackchannelURI: r.BackchannelURI, Scopes: r.Scopes, Grants: r.Grants, IDTokenAlg: r.IDTokenAlg, UserInfoAlg: r.UserInfoAlg, JWKS: json.RawMessage(r.JWKS),
-		ResponseAlg: r.ResponseAlg, IntrospectionAlg: r.IntrospectionAlg, SignedRequests: r.SignedRequests, DPoP: r.DPoP, AccessTokens: r.AccessTokens, Resources: r.Resources, Serves: r.Serves, Exchanges: r.Exchanges, DetailTypes: r.DetailTypes, Waivers: r.Waivers, Created: r.Created, Disabled: r.Disabled, Version: r.Version,
+		ResponseAlg: r.ResponseAlg, IntrospectionAlg: r.IntrospectionAlg, SignedRequests: r.SignedRequests, DPoP: r.DPoP, AccessTokens: r.AccessTokens, Resources: r.Resources, Serves: r.Serves, Exchanges: r.Exchanges, DetailTypes: r.DetailTypes, Waivers: r.Waivers, JWKSURI: r.JWKSURI, FrontchannelURI: r.FrontchannelURI, FrontchannelSID: r.FrontchannelSID, Created: r.Created, Disabled: r.Disabled, Version: r.Version,
 	}
 	for _, x := range r.Secrets {
 		v.Secrets = append(v.Secrets, secretView(x))
@@ -184,6 +204,7 @@ func (s *server) addClient(ctx context.Context, in clientView) (clientView, erro
 		ID: in.ID, Institution: ins.ID, Sector: in.Sector, Profile: in.Profile, Name: in.Name, AuthMethod: in.AuthMethod, JWKS: string(in.JWKS),
 		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg, UserInfoAlg: in.UserInfoAlg,
 		ResponseAlg: in.ResponseAlg, IntrospectionAlg: in.IntrospectionAlg, SignedRequests: in.SignedRequests, BackchannelURI: in.BackchannelURI, DPoP: in.DPoP, AccessTokens: in.AccessTokens, Resources: in.Resources, Serves: in.Serves, Exchanges: in.Exchanges, DetailTypes: in.DetailTypes, Waivers: in.Waivers,
+		JWKSURI: in.JWKSURI, FrontchannelURI: in.FrontchannelURI, FrontchannelSID: in.FrontchannelSID,
 	})
 	if err != nil {
 		return clientView{}, err
@@ -191,4 +212,20 @@ func (s *server) addClient(ctx context.Context, in clientView) (clientView, erro
 	v, err := s.showClient(ctx, in.ID)
 	v.Secret = secret
 	return v, err
+}
+
+// changeClient changes what may change after registration.
+func (s *server) changeClient(ctx context.Context, in clientChange) (clientView, error) {
+	ch := idp.ClientChange{
+		Name: in.Name, RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, BackchannelURI: in.BackchannelURI,
+		FrontchannelURI: in.FrontchannelURI, FrontchannelSID: in.FrontchannelSID, JWKSURI: in.JWKSURI, Waivers: in.Waivers,
+	}
+	if len(in.JWKS) > 0 {
+		set := string(in.JWKS)
+		ch.JWKS = &set
+	}
+	if err := s.app.IDP.ChangeClient(ctx, operator(ctx), in.ID, ch); err != nil {
+		return clientView{}, err
+	}
+	return s.showClient(ctx, in.ID)
 }

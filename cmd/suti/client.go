@@ -3,11 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -15,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"oruro.gob.bo/suti/idp"
-	"oruro.gob.bo/suti/internal/safehttp"
 )
 
 func (c *cli) newClientCommand() *cobra.Command {
@@ -26,7 +22,7 @@ func (c *cli) newClientCommand() *cobra.Command {
 		"  suti client add --config suti.toml --id tramites --name \"Trámites en línea\" --institution GAD --profile gov-web --redirect-uri https://tramites.example/auth/callback --jwks tramites.jwks\n"+
 			"  suti client list --config suti.toml")
 	cmd.AddCommand(c.newClientAddCommand(), c.newClientListCommand(),
-		c.newClientShowCommand(), c.newClientSecretCommand(), c.newClientKeysCommand(), c.newClientDisableCommand(), c.newClientEnableCommand())
+		c.newClientShowCommand(), c.newClientSetCommand(), c.newClientSecretCommand(), c.newClientKeysCommand(), c.newClientDisableCommand(), c.newClientEnableCommand())
 	return cmd
 }
 
@@ -35,35 +31,23 @@ type keySource struct{ file, uri string }
 
 func (k *keySource) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&k.file, "jwks", "", "file with the public JWK Set")
-	cmd.Flags().StringVar(&k.uri, "jwks-uri", "", "https address of the public JWK Set, which is read now and stored; again with set-keys")
+	cmd.Flags().StringVar(&k.uri, "jwks-uri", "", "https address where it publishes its JWK Set: the server reads it now, hourly, and when a key is unknown")
 }
 
 // maxJWKS bounds a key set, in bytes.
 const maxJWKS = 32 << 10
 
-// read returns the key set, or nil if none is named.
-func (k *keySource) read(ctx context.Context) (json.RawMessage, error) {
-	var r io.ReadCloser
-	switch {
-	case k.file != "" && k.uri != "":
+// read returns the key set of the file, or nil if none is named.
+func (k *keySource) read() (json.RawMessage, error) {
+	if k.file != "" && k.uri != "" {
 		return nil, usagef("", "--jwks and --jwks-uri exclude each other")
-	case k.file != "":
-		f, err := os.Open(k.file)
-		if err != nil {
-			return nil, usagef("", "--jwks: %w", err)
-		}
-		r = f
-	case k.uri != "":
-		body, err := fetchKeys(ctx, k.uri)
-		if e := (*exitError)(nil); errors.As(err, &e) {
-			return nil, err
-		}
-		if err != nil {
-			return nil, failedf("check the address, or hand the keys over in a file with --jwks", "--jwks-uri: %w", err)
-		}
-		r = body
-	default:
+	}
+	if k.file == "" {
 		return nil, nil
+	}
+	r, err := os.Open(k.file)
+	if err != nil {
+		return nil, usagef("", "--jwks: %w", err)
 	}
 	defer r.Close()
 	raw, err := io.ReadAll(io.LimitReader(r, maxJWKS+1))
@@ -76,31 +60,6 @@ func (k *keySource) read(ctx context.Context) (json.RawMessage, error) {
 		return nil, usagef("a JWK Set looks like {\"keys\": [...]}", "the keys are no JSON")
 	}
 	return raw, nil
-}
-
-// fetchKeys opens an address that the operator vouches for.
-func fetchKeys(ctx context.Context, address string) (io.ReadCloser, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" {
-		return nil, usagef("", "--jwks-uri: %q is no https address", address)
-	}
-	client, err := safehttp.New(safehttp.Config{AllowHosts: []string{strings.ToLower(u.Hostname())}, Ports: []uint16{0}, MaxResponse: maxJWKS})
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if res.StatusCode != http.StatusOK {
-		_ = res.Body.Close()
-		return nil, fmt.Errorf("it answered %s", res.Status)
-	}
-	return res.Body, nil
 }
 
 type clientAddFlags struct {
@@ -137,6 +96,8 @@ func (c *cli) newClientAddCommand() *cobra.Command {
 	fl.StringArrayVar(&f.in.RedirectURIs, "redirect-uri", nil, "where codes go, compared letter by letter; repeated")
 	fl.StringArrayVar(&f.in.PostLogoutURIs, "post-logout-uri", nil, "where people may go after leaving; repeated")
 	fl.StringVar(&f.in.BackchannelURI, "backchannel-logout-uri", "", "where the end of a session is told; its host also needs backchannel.hosts if it is not public")
+	fl.StringVar(&f.in.FrontchannelURI, "frontchannel-logout-uri", "", "where the person's browser tells a legacy client of a logout")
+	fl.BoolVar(&f.in.FrontchannelSID, "frontchannel-logout-session-required", false, "send iss and sid there")
 	fl.StringArrayVar(&f.in.Scopes, "scope", []string{"openid", "profile"}, "what it may ask for; repeated")
 	fl.StringArrayVar(&f.in.Grants, "grant", nil, "authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code, urn:ietf:params:oauth:grant-type:token-exchange; the first two by default; repeated")
 	fl.StringVar(&f.in.IDTokenAlg, "id-token-alg", "", "signs its ID and JWT access tokens: ES256, PS256, EdDSA, or RS256 outside gov-fapi2")
@@ -156,9 +117,10 @@ func (c *cli) newClientAddCommand() *cobra.Command {
 
 func (c *cli) addClient(ctx context.Context, f clientAddFlags) error {
 	var err error
-	if f.in.JWKS, err = f.keys.read(ctx); err != nil {
+	if f.in.JWKS, err = f.keys.read(); err != nil {
 		return err
 	}
+	f.in.JWKSURI = f.keys.uri
 	if f.noPKCEFor != 0 {
 		f.in.Waivers = map[string]time.Time{idp.WaivePKCE: c.now().Add(f.noPKCEFor)}
 	}
@@ -181,7 +143,7 @@ func (c *cli) tellClient(ctx context.Context, f adminFlags, path string, in any)
 	rows := [][]string{
 		{"client_id", v.ID}, {"name", v.Name}, {"state", state}, {"institution", v.Institution}, {"profile", v.Profile}, {"authenticates by", v.AuthMethod},
 		{"redirect URIs", strings.Join(v.RedirectURIs, " ")}, {"post-logout URIs", strings.Join(v.PostLogoutURIs, " ")}, {"back-channel URI", v.BackchannelURI},
-		{"scopes", strings.Join(v.Scopes, " ")}, {"grants", strings.Join(v.Grants, " ")}, {"ID tokens", v.IDTokenAlg}, {"userinfo", v.UserInfoAlg}, {"keys", keyIDs(v.JWKS)}, {"responses in jwt modes", v.ResponseAlg}, {"signed introspection", v.IntrospectionAlg}, {"signed requests", whether(v.SignedRequests, "always")}, {"DPoP", whether(v.DPoP, "always")},
+		{"scopes", strings.Join(v.Scopes, " ")}, {"grants", strings.Join(v.Grants, " ")}, {"ID tokens", v.IDTokenAlg}, {"userinfo", v.UserInfoAlg}, {"keys", keyIDs(v.JWKS)}, {"keys published at", v.JWKSURI}, {"front-channel URI", v.FrontchannelURI}, {"front-channel sid", whether(v.FrontchannelSID, "sent")}, {"responses in jwt modes", v.ResponseAlg}, {"signed introspection", v.IntrospectionAlg}, {"signed requests", whether(v.SignedRequests, "always")}, {"DPoP", whether(v.DPoP, "always")},
 		{"access tokens", v.AccessTokens}, {"may ask for", strings.Join(v.Resources, " ")}, {"serves", strings.Join(v.Serves, " ")}, {"authorization details", strings.Join(v.DetailTypes, " ")}, {"exchanges for", strings.Join(v.Exchanges, " ")},
 		{"registered", dateTime(v.Created)}, {"version", fmt.Sprint(v.Version)},
 	}
@@ -308,9 +270,12 @@ func (c *cli) newClientKeysCommand() *cobra.Command {
 		"Replace the public keys of a client that authenticates by key. Put the old key into the set beside the new one while\nthe application changes over.",
 		"  suti client set-keys --config suti.toml --jwks tramites.jwks tramites", keys.add,
 		func(ctx context.Context, f adminFlags, id string) error {
-			set, err := keys.read(ctx)
+			set, err := keys.read()
 			if err != nil {
 				return err
+			}
+			if keys.uri != "" {
+				return c.tellClient(ctx, f, adminClientSet, clientChange{ID: id, JWKSURI: &keys.uri})
 			}
 			if set == nil {
 				return usagef("see: suti client set-keys --help", "suti client set-keys needs --jwks or --jwks-uri")

@@ -247,6 +247,16 @@ func (d *deployment) login(who *visitor, ins institutionView) {
 	if !active() {
 		t.Error("the token does not live on after the change of secret")
 	}
+	changed := ask[clientView](d, "client", "set", "agenda", "--post-logout-uri", callback, "--backchannel-logout-uri", "https://agenda.invalid/fin")
+	if len(changed.PostLogoutURIs) != 1 || changed.BackchannelURI == "" || changed.Name != app.Name || len(changed.RedirectURIs) != 1 {
+		t.Errorf("changed: %+v", changed)
+	}
+	if _, errs := d.run(exitUsage, "client", "set", "agenda", "--redirect-uri", "http://agenda.example/cb"); !strings.Contains(errs, "http://agenda.example/cb") {
+		t.Errorf("a bad address: %s", errs)
+	}
+	if r := ask[clientView](d, "client", "show", "agenda").Receipts; r == nil || r.Queued+r.Delivered != 0 {
+		t.Errorf("receipts: %+v", r)
+	}
 	d.run(exitOK, "client", "disable", "agenda", "--reason", "prueba")
 	if _, errs := d.run(exitRefused, "client", "disable", "agenda"); !strings.Contains(errs, "already") {
 		t.Errorf("disabled twice: %s", errs)
@@ -260,7 +270,7 @@ func (d *deployment) login(who *visitor, ins institutionView) {
 	}
 	d.tokens(who, second)
 	list, show := ask[[]clientView](d, "client", "list"), ask[clientView](d, "client", "show", "agenda")
-	if len(list) != 1 || show.Version != 3 || show.Secret != "" || strings.Contains(fmt.Sprint(list, show), second) {
+	if len(list) != 1 || show.Version != 4 || show.Secret != "" || strings.Contains(fmt.Sprint(list, show), second) {
 		t.Errorf("listing: %+v, %+v", list, show)
 	}
 }

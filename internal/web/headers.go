@@ -49,6 +49,8 @@ type Policy struct {
 	// also by a redirect after the post, as Chromium checks it: origins such as
 	// "https://app.example:8443", or the scheme of a native application, "bo.app:".
 	FormAction []string
+	// Frame lists the origins of pages that this one frames.
+	Frame []string
 	// ConnectSelf allows scripts to fetch from this site.
 	ConnectSelf bool
 	// MediaSelf allows sound and video of this site.
@@ -63,7 +65,7 @@ var ErrPolicy = errors.New("web: bad policy source")
 // Relax sets the policy of this answer. It returns [ErrPolicy] and changes
 // nothing if a source is malformed: it may come from a client's registration.
 func Relax(w http.ResponseWriter, p Policy) error {
-	for _, src := range p.FormAction {
+	for _, src := range slices.Concat(p.FormAction, p.Frame) {
 		if err := checkSource(src); err != nil {
 			return err
 		}
@@ -85,6 +87,7 @@ func (p Policy) String() string {
 	form := append([]string{"form-action", "'self'"}, p.FormAction...)
 	add(true, strings.Join(slices.Compact(form), " "))
 	add(true, "frame-ancestors 'none'")
+	add(len(p.Frame) > 0, "frame-src "+strings.Join(slices.Compact(slices.Sorted(slices.Values(p.Frame))), " "))
 	add(true, "img-src 'self' data:")
 	add(p.MediaSelf, "media-src 'self'")
 	add(true, "script-src 'self'")

@@ -136,12 +136,16 @@ func (a *App) openCA(ctx context.Context) error {
 }
 
 func (a *App) openIDP(ctx context.Context) error {
-	logins, err := a.Config.LoginsPerMinute, error(nil)
+	logins := a.Config.LoginsPerMinute
 	if a.Config.Demo && logins == 0 {
 		logins = demoLogins
 	}
+	keys, err := a.callClients(64 << 10)
+	if err != nil {
+		return err
+	}
 	a.IDP, err = idp.New(ctx, idp.Config{
-		Issuer: a.Config.PublicURL, DB: a.DB, Keys: a.Keys, KEK: a.Node.KEK(), Audit: a.Audit, Limiter: a.rates, LoginsPerMinute: logins, Pages: a.Pages,
+		Fetcher: keys, Issuer: a.Config.PublicURL, DB: a.DB, Keys: a.Keys, KEK: a.Node.KEK(), Audit: a.Audit, Limiter: a.rates, LoginsPerMinute: logins, Pages: a.Pages,
 		Authenticator: passkeyLogin{a.Passkeys}, Cards: cardLogin{a.Accounts}, Directory: a.Accounts, Institution: a.institutionName, Leads: signer.LoginLeads(), DeviceBoundN3: !a.Config.Demo,
 		Logger: a.Config.Logger, Now: a.Config.Now,
 	})
@@ -154,10 +158,7 @@ const demoLogins = 100_000
 
 // openOutbox makes the one worker that carries effects between contexts.
 func (a *App) openOutbox(context.Context) error {
-	client, err := safehttp.New(safehttp.Config{
-		AllowHosts: a.backchannelHosts(), InsecureAllowHTTP: a.Config.Demo && !a.Site.Public().Secure(), TLS: a.Config.BackchannelTLS,
-		Ports: []uint16{0}, Timeout: 10 * time.Second, MaxResponse: 64 << 10, Now: a.Config.Now,
-	})
+	client, err := a.callClients(64 << 10)
 	if err != nil {
 		return err
 	}
@@ -175,6 +176,14 @@ func (a *App) openOutbox(context.Context) error {
 	}
 	a.outbox, err = outbox.New(outbox.Config{DB: a.DB, Handlers: handlers, GivenUp: map[string]func(*db.Tx, outbox.Message) error{topic: a.IDP.BackchannelGivenUp}, Logger: a.Config.Logger, Now: a.Config.Now})
 	return err
+}
+
+// callClients returns a client for the addresses that applications register.
+func (a *App) callClients(most int64) (*safehttp.Client, error) {
+	return safehttp.New(safehttp.Config{
+		AllowHosts: a.backchannelHosts(), InsecureAllowHTTP: a.Config.Demo && !a.Site.Public().Secure(), TLS: a.Config.BackchannelTLS,
+		Ports: []uint16{0}, Timeout: 10 * time.Second, MaxResponse: most, Now: a.Config.Now,
+	})
 }
 
 func (a *App) backchannelHosts() []string {

@@ -80,7 +80,7 @@ func holding(k identity.AppointmentKind) string {
 }
 
 func (s *site) leave(w http.ResponseWriter, r *http.Request) error {
-	if err := s.c.Account.SignOut(w, r); err != nil {
+	if answered, err := s.c.Account.SignOut(w, r); err != nil || answered {
 		return err
 	}
 	return web.Redirect(w, "/?hecho=salir")

@@ -51,7 +51,8 @@ type Account interface {
 	RevokeConsent(ctx context.Context, person identity.PersonID, client string) error
 	Clients(ctx context.Context) ([]idp.ClientInfo, error)
 	// SignOut ends what the browser's cookie opens and removes the cookie.
-	SignOut(w http.ResponseWriter, r *http.Request) error
+	// answered says that it wrote the answer.
+	SignOut(w http.ResponseWriter, r *http.Request) (answered bool, err error)
 }
 
 // Registry is what enrolment knows of people and institutions.
@@ -189,7 +190,7 @@ func (s *site) signOut(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.c.Account.SignOut(w, r); err != nil {
+	if answered, err := s.c.Account.SignOut(w, r); err != nil || answered {
 		return err
 	}
 	if form.Get("otra") != "" {

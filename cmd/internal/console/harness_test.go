@@ -118,9 +118,9 @@ func (p *provider) Clients(context.Context) ([]idp.ClientInfo, error) {
 	return []idp.ClientInfo{{ID: "tramites", Name: "Trámites en línea", Institution: insA}, {ID: "becas", Name: "Becas municipales", Institution: insB}}, nil
 }
 
-func (p *provider) SignOut(http.ResponseWriter, *http.Request) error {
+func (p *provider) SignOut(http.ResponseWriter, *http.Request) (bool, error) {
 	p.called("sign-out")
-	return nil
+	return false, nil
 }
 
 // registry knows the people of the tests.

@@ -15,16 +15,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"oruro.gob.bo/suti/idp/internal/live"
 	"oruro.gob.bo/suti/idp/internal/store"
+	"oruro.gob.bo/suti/internal/audit"
 	"oruro.gob.bo/suti/internal/db"
 )
 
@@ -55,11 +58,21 @@ type Config struct {
 	Endpoints []string
 	// SecretKey authenticates stored client secrets; at least 32 bytes.
 	SecretKey []byte
-	Now       func() time.Time
+	// Fetcher reads the keys that clients publish; nil: none may.
+	Fetcher Fetcher
+	// Audit records keys that changed; needed with Fetcher.
+	Audit  *audit.Log
+	Logger *slog.Logger
+	Now    func() time.Time
 }
 
 // Authenticator checks client credentials. It is safe for concurrent use.
-type Authenticator struct{ cfg Config }
+type Authenticator struct {
+	cfg Config
+
+	mu      sync.Mutex // guards flights
+	flights map[string]*flight
+}
 
 // New checks the configuration.
 func New(c Config) (*Authenticator, error) {
@@ -69,7 +82,13 @@ func New(c Config) (*Authenticator, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Authenticator{c}, nil
+	if c.Fetcher != nil && c.Audit == nil {
+		return nil, errors.New("idp: keys that change need a record")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Authenticator{cfg: c, flights: map[string]*flight{}}, nil
 }
 
 // Authenticate returns the client that the request proves to come from. form
@@ -203,6 +222,9 @@ func (a *Authenticator) assertion(ctx context.Context, token string, form url.Va
 	}
 	if c.AuthMethod != "private_key_jwt" {
 		return nil, refuse("method is not the client's")
+	}
+	if err := a.FreshKeys(ctx, c, token); err != nil {
+		return nil, err
 	}
 	if err := verifyWith(c.JWKS, jws, token); err != nil {
 		return nil, err

@@ -149,6 +149,11 @@ func (f *Flow) load(r *http.Request) (*state, error) {
 	if st.request, err = oauth.DecodeRequest(st.interaction.Request); err != nil {
 		return nil, err
 	}
+	// What was taken from the client since the request came is not given any more.
+	if st.request.RedirectURI != "" && !oauth.MatchRedirect(st.client, st.request.RedirectURI) {
+		return nil, errGone
+	}
+	st.request.Scopes = slices.DeleteFunc(st.request.Scopes, func(s string) bool { return !slices.Contains(st.client.Scopes, s) })
 	speak(r, st.request.UILocales)
 	if err := f.attachSession(r, st); err != nil {
 		return nil, err

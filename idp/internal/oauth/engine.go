@@ -105,9 +105,16 @@ func (e *Engine) handlers(rec *recorder, enforcePKCE bool) (*oauth2.AuthorizeExp
 	return explicit, proof, oidc
 }
 
+// ErrRedirectGone reports a request whose redirect URI is not registered any
+// more: nothing may be sent there.
+var ErrRedirectGone = errors.New("idp: the redirect URI is no longer registered")
+
 // MintCode returns a fresh authorization code for a request whose person has
 // decided, and the row to store for it; the caller fills in Grant.
 func (e *Engine) MintCode(ctx context.Context, c *store.Client, r *Request, granted []string) (string, *store.Code, error) {
+	if !MatchRedirect(c, r.RedirectURI) { // taken out of the registration since the request came
+		return "", nil, ErrRedirectGone
+	}
 	redirect, err := url.Parse(r.RedirectURI)
 	if err != nil {
 		return "", nil, fmt.Errorf("idp: stored redirect URI: %w", err)

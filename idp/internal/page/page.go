@@ -6,6 +6,7 @@ package page
 import (
 	"embed"
 	"fmt"
+	"html/template"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -284,6 +285,38 @@ func (p *Pages) Logout(w http.ResponseWriter, r *http.Request, l Logout) error {
 // LoggedOut tells that the person has left.
 func (p *Pages) LoggedOut(w http.ResponseWriter, r *http.Request) error {
 	return p.set.Render(w, r, web.Page{Template: "mensaje", Title: "idp.loggedout.title", Data: Message{Text: "idp.loggedout.text"}})
+}
+
+// Frame is an old application that is told of a logout in the browser.
+type Frame struct{ App, Address string }
+
+// frameSeconds is how long applications have before the browser goes on.
+const frameSeconds = 5
+
+// LoggedOutFrames tells that the person has left, while the page's frames tell
+// old applications (Front-Channel Logout 1.0 §3). The policy names exactly their
+// origins. Without any script the browser goes on to back after some seconds, or
+// the person by a link; back may be empty.
+func (p *Pages) LoggedOutFrames(w http.ResponseWriter, r *http.Request, back string, frames []Frame) error {
+	policy := web.Policy{}
+	for _, f := range frames {
+		origin, err := web.FormActionSource(f.Address)
+		if err != nil {
+			return err
+		}
+		policy.Frame = append(policy.Frame, origin)
+	}
+	if err := web.Relax(w, policy); err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	if back != "" {
+		w.Header().Set("Refresh", fmt.Sprintf("%d; url=%s", frameSeconds, back))
+	}
+	return p.set.Render(w, r, web.Page{Template: "salida", Title: "idp.loggedout.title", Data: struct {
+		Back   template.URL // registered by its client and checked there
+		Frames []Frame
+	}{template.URL(back), frames}})
 }
 
 // formPost is an authorization response by response_mode=form_post.

@@ -68,6 +68,9 @@ func screens(p *page.Pages) map[string]web.HandlerFunc {
 		"salir": func(w http.ResponseWriter, r *http.Request) error {
 			return p.Logout(w, r, page.Logout{App: login.App, Params: url.Values{"state": {"x"}}})
 		},
+		"salio-marcos": func(w http.ResponseWriter, r *http.Request) error {
+			return p.LoggedOutFrames(w, r, "https://vieja.example/fin", []page.Frame{{App: "Agenda vieja", Address: "https://vieja.example/salir?sid=1"}})
+		},
 		"salio": func(w http.ResponseWriter, r *http.Request) error { return p.LoggedOut(w, r) },
 	}
 }

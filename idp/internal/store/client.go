@@ -19,6 +19,8 @@ type Client struct {
 	Name           string
 	AuthMethod     string // private_key_jwt, client_secret_basic, client_secret_post, none
 	JWKS           string // public JWK Set, "" for clients without keys
+	JWKSURI        string // where it publishes them, "" if they were handed over
+	JWKSReadAt     time.Time
 	RedirectURIs   []string
 	PostLogoutURIs []string
 	Scopes         []string
@@ -30,6 +32,8 @@ type Client struct {
 	IntrospectionAlg string
 	SignedRequests   bool // its authorization requests must be signed
 	BackchannelURI   string
+	FrontchannelURI  string               // told of a logout in the browser; of old clients only
+	FrontchannelSID  bool                 // with iss and sid
 	DPoP             bool                 // access tokens are always bound to a key
 	TokenFormat      string               // opaque or jwt
 	Resources        []string             // URIs that it may ask tokens for
@@ -53,15 +57,17 @@ func (c *Client) Waived(rule string, t time.Time) bool {
 
 const clientColumns = `id, institution, sector, profile, name, auth_method, jwks, redirect_uris, post_logout_uris,
 	scopes, grants, id_token_alg, backchannel_uri, waivers, created_at, disabled_at, version, dpop,
-	token_format, resources, serves, signing_alg, userinfo_alg, exchanges, detail_types, signed_requests, response_alg, introspection_alg`
+	token_format, resources, serves, signing_alg, userinfo_alg, exchanges, detail_types, signed_requests, response_alg, introspection_alg,
+	jwks_uri, jwks_read_at, frontchannel_uri, frontchannel_session`
 
 // InsertClient adds a client. A taken id is a unique violation of idp_client.
 func InsertClient(tx *db.Tx, c *Client) error {
 	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)`,
 		c.ID, string(c.Institution), c.Sector, c.Profile, c.Name, c.AuthMethod, c.JWKS, encode(c.RedirectURIs), encode(c.PostLogoutURIs),
 		strings.Join(c.Scopes, " "), strings.Join(c.Grants, " "), oldAlg(c.IDTokenAlg), c.BackchannelURI, encode(c.Waivers), db.Micros(c.CreatedAt), micros(c.DisabledAt), flag(c.DPoP),
-		c.TokenFormat, encode(list(c.Resources)), encode(list(c.Serves)), c.IDTokenAlg, c.UserInfoAlg, encode(list(c.Exchanges)), encode(list(c.DetailTypes)), flag(c.SignedRequests), c.ResponseAlg, c.IntrospectionAlg)
+		c.TokenFormat, encode(list(c.Resources)), encode(list(c.Serves)), c.IDTokenAlg, c.UserInfoAlg, encode(list(c.Exchanges)), encode(list(c.DetailTypes)), flag(c.SignedRequests), c.ResponseAlg, c.IntrospectionAlg,
+		c.JWKSURI, since(c.JWKSReadAt), c.FrontchannelURI, flag(c.FrontchannelSID))
 	return err
 }
 
@@ -86,11 +92,42 @@ func EnableClient(tx *db.Tx, id string, now time.Time) error {
 // SetKeys replaces the keys of a client that authenticates by key; ErrNotFound
 // if there is none.
 func SetKeys(tx *db.Tx, id, jwks string) error {
-	n, err := tx.Exec(`UPDATE idp_client SET jwks = $2, version = version + 1 WHERE id = $1 AND auth_method = 'private_key_jwt'`, id, jwks)
+	n, err := tx.Exec(`UPDATE idp_client SET jwks = $2, jwks_uri = '', version = version + 1 WHERE id = $1 AND auth_method = 'private_key_jwt'`, id, jwks)
 	if err == nil && n == 0 {
 		err = ErrNotFound
 	}
 	return err
+}
+
+// ChangeClient stores what may change after registration, unless the client
+// changed since it was read: ErrSpent.
+func ChangeClient(tx *db.Tx, c *Client) error {
+	n, err := tx.Exec(`UPDATE idp_client SET name = $3, redirect_uris = $4, post_logout_uris = $5, scopes = $6, backchannel_uri = $7, waivers = $8, jwks = $9, jwks_uri = $10,
+		jwks_read_at = $11, frontchannel_uri = $12, frontchannel_session = $13, version = version + 1 WHERE id = $1 AND version = $2`,
+		c.ID, c.Version, c.Name, encode(list(c.RedirectURIs)), encode(list(c.PostLogoutURIs)), strings.Join(c.Scopes, " "), c.BackchannelURI, encode(c.Waivers), c.JWKS, c.JWKSURI,
+		since(c.JWKSReadAt), c.FrontchannelURI, flag(c.FrontchannelSID))
+	if err == nil && n == 0 {
+		err = ErrSpent
+	}
+	return err
+}
+
+// ClaimKeys lets one caller of all nodes read a client's published keys: true
+// once between now and a try at before or earlier.
+func ClaimKeys(tx *db.Tx, id string, before, now time.Time) (bool, error) {
+	n, err := tx.Exec(`UPDATE idp_client SET jwks_tried_at = $3 WHERE id = $1 AND jwks_uri <> '' AND jwks_tried_at <= $2`, id, db.Micros(before), db.Micros(now))
+	return n == 1, err
+}
+
+// StoreReadKeys keeps the keys that were read at uri, if the client still
+// publishes them there. It reports whether they are others than before.
+func StoreReadKeys(tx *db.Tx, id, uri, jwks string, now time.Time) (changed bool, err error) {
+	n, err := tx.Exec(`UPDATE idp_client SET jwks = $3, jwks_read_at = $4 WHERE id = $1 AND jwks_uri = $2 AND jwks <> $3`, id, uri, jwks, db.Micros(now))
+	if err != nil || n == 1 {
+		return n == 1, err
+	}
+	_, err = tx.Exec(`UPDATE idp_client SET jwks_read_at = $3 WHERE id = $1 AND jwks_uri = $2`, id, uri, db.Micros(now))
+	return false, err
 }
 
 // AnyClient returns a client, also a disabled one, or ErrNotFound.
@@ -130,11 +167,12 @@ func Clients(q db.Querier) ([]*Client, error) {
 func scanClient(scan func(...any) error) (*Client, error) {
 	var c Client
 	var institution, redirect, postLogout, scopes, grants, waivers, resources, serves, alg, exchanges, details string
-	var created, dpop, signed int64
+	var created, dpop, signed, read, withSID int64
 	var disabled sql.NullInt64
 	err := scan(&c.ID, &institution, &c.Sector, &c.Profile, &c.Name, &c.AuthMethod, &c.JWKS, &redirect, &postLogout,
 		&scopes, &grants, &c.IDTokenAlg, &c.BackchannelURI, &waivers, &created, &disabled, &c.Version, &dpop,
-		&c.TokenFormat, &resources, &serves, &alg, &c.UserInfoAlg, &exchanges, &details, &signed, &c.ResponseAlg, &c.IntrospectionAlg)
+		&c.TokenFormat, &resources, &serves, &alg, &c.UserInfoAlg, &exchanges, &details, &signed, &c.ResponseAlg, &c.IntrospectionAlg,
+		&c.JWKSURI, &read, &c.FrontchannelURI, &withSID)
 	if err != nil {
 		return nil, notFound(err)
 	}
@@ -143,6 +181,9 @@ func scanClient(scan func(...any) error) (*Client, error) {
 		c.IDTokenAlg = alg
 	}
 	c.CreatedAt, c.DisabledAt, c.DPoP, c.SignedRequests = db.Time(created), timeOf(disabled), dpop == 1, signed == 1
+	if c.FrontchannelSID = withSID == 1; read != 0 {
+		c.JWKSReadAt = db.Time(read)
+	}
 	if err := errors.Join(decode(redirect, &c.RedirectURIs), decode(postLogout, &c.PostLogoutURIs), decode(waivers, &c.Waivers), decode(resources, &c.Resources), decode(serves, &c.Serves), decode(exchanges, &c.Exchanges), decode(details, &c.DetailTypes)); err != nil {
 		return nil, err
 	}
@@ -155,6 +196,14 @@ func oldAlg(alg string) string {
 		return alg
 	}
 	return "ES256"
+}
+
+// since is a time that is 0 where there is none.
+func since(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return db.Micros(t)
 }
 
 // list is a list that is never null.
@@ -257,6 +306,6 @@ func PersonBySubject(q db.Querier, sector, sub string) (identity.PersonID, error
 // InsertLocal adds the client that stands for the provider's own pages, unless it is there.
 func InsertLocal(tx *db.Tx, id string, now time.Time) error {
 	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
-		VALUES ($1, '', '', 'gov-web', 'Suti', 'none', '', '[]', '[]', '', '', 'ES256', '', '{}', $2, NULL, 1, 0, 'opaque', '[]', '[]', '', '', '[]', '[]', 0, '', '') ON CONFLICT (id) DO NOTHING`, id, db.Micros(now))
+		VALUES ($1, '', '', 'gov-web', 'Suti', 'none', '', '[]', '[]', '', '', 'ES256', '', '{}', $2, NULL, 1, 0, 'opaque', '[]', '[]', '', '', '[]', '[]', 0, '', '', '', 0, '', 0) ON CONFLICT (id) DO NOTHING`, id, db.Micros(now))
 	return err
 }

@@ -276,3 +276,31 @@ func scanTargets(rows *sql.Rows) ([]BackchannelTarget, error) {
 	}
 	return out, rows.Err()
 }
+
+// FrontchannelTarget is an old application to be told in the person's browser.
+type FrontchannelTarget struct {
+	Name, Address, SID string
+	WithSID            bool
+}
+
+// FrontchannelTargets returns the applications beneath a session that are told
+// of its end in the browser.
+func FrontchannelTargets(q db.Querier, session string) ([]FrontchannelTarget, error) {
+	rows, err := q.Query(`SELECT c.name, c.frontchannel_uri, r.sid, c.frontchannel_session FROM idp_rp_session r JOIN idp_client c ON c.id = r.client
+		WHERE r.session = $1 AND r.ended_at IS NULL AND c.frontchannel_uri <> '' AND c.profile = 'legacy' AND c.disabled_at IS NULL ORDER BY c.id LIMIT 20`, session)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []FrontchannelTarget
+	for rows.Next() {
+		var t FrontchannelTarget
+		var with int64
+		if err := rows.Scan(&t.Name, &t.Address, &t.SID, &with); err != nil {
+			return nil, err
+		}
+		t.WithSID = with == 1
+		out = append(out, t)
+	}
+	return out, rows.Err()
+}
