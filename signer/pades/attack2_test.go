@@ -306,6 +306,10 @@ func permissionAttacks() map[string]attack {
 			num, body, sig := w.field()
 			return w.update(costest.Obj{Num: num, Body: w.swap(body, fmt.Sprintf("/V %d 0 R", sig), "")})
 		}},
+		"later signature whose place is written twice": {want: []pades.Verdict{pades.ModifiedForbidden, pades.Valid}, make: func(w *world) []byte {
+			b := sign(w.t, w.file, w.who, pades.Options{Reserve: pades.Reserve{Exact: 5000}})
+			return resign(w, b, "/TU <", "/Rect [0 0 595 842] /TU <")
+		}},
 		"later signature with an action on its field": {want: []pades.Verdict{pades.ModifiedForbidden, pades.Valid}, make: func(w *world) []byte {
 			b := sign(w.t, w.file, w.who, pades.Options{Reserve: pades.Reserve{Exact: 5000}})
 			return resign(w, b, "/TU <", "/AA <<>> /TU <")

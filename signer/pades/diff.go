@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"oruro.gob.bo/suti/signer/internal/cos"
@@ -147,7 +148,7 @@ func (v *verifier) step(ctx context.Context, i int, refs *refIndex, a *cos.File)
 }
 
 func (s *step) run() error {
-	for _, rule := range []func() error{s.entries, s.tiling, s.trailer, s.fields, s.catalog, s.pages, s.leftovers} {
+	for _, rule := range []func() error{s.entries, s.unambiguous, s.tiling, s.trailer, s.fields, s.catalog, s.pages, s.leftovers} {
 		if err := rule(); err != nil {
 			return err
 		}
@@ -204,6 +205,35 @@ func (s *step) entries() error {
 	})
 }
 
+// unambiguous forbids new and changed objects in which a key is written twice,
+// before or after: readers disagree about which one counts.
+func (s *step) unambiguous() error {
+	for _, n := range slices.Sorted(maps.Keys(s.changed)) {
+		if err := s.once(s.a, n); err != nil {
+			return err
+		}
+	}
+	for _, set := range []map[uint32]bool{s.added, s.changed} {
+		for _, n := range slices.Sorted(maps.Keys(set)) {
+			if err := s.once(s.b, n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *step) once(f *cos.File, n uint32) error {
+	o, err := objectNumbered(f, n)
+	if err != nil {
+		return err
+	}
+	if _, dup := o.Value.Duplicate(); dup {
+		s.forbid("structure", n, "a key is written twice")
+	}
+	return nil
+}
+
 // rewritten reports whether an object is written again with the same content.
 func (s *step) rewritten(num uint32, old, now cos.Entry) (bool, error) {
 	a, err := s.a.Get(cos.Ref{Num: num, Gen: old.Gen})
@@ -215,9 +245,6 @@ func (s *step) rewritten(num uint32, old, now cos.Entry) (bool, error) {
 		return false, err
 	}
 	if old.Gen != now.Gen || (a.Stream == nil) != (b.Stream == nil) || !cos.Equal(a.Value, b.Value) {
-		return false, nil
-	}
-	if _, dup := b.Value.Duplicate(); dup {
 		return false, nil
 	}
 	if a.Stream == nil {

@@ -64,9 +64,6 @@ func (s *step) catalog() error {
 	if err != nil {
 		return err
 	}
-	if _, dup := b.Value.Duplicate(); dup {
-		s.forbid("structure", b.Ref.Num, "a key is written twice in the catalog")
-	}
 	s.claim(b.Ref.Num, "catalog")
 	for _, k := range keysOf(a.Value, b.Value) {
 		x, y, err := s.pair(a.Value.Get(k), b.Value.Get(k))
@@ -110,9 +107,6 @@ func (s *step) form(a, b place, catalog uint32) error {
 	if b.v.Kind() != cos.Dict || !a.v.IsNull() && a.v.Kind() != cos.Dict {
 		s.forbid("form", b.num, "the form is removed or replaced")
 		return nil
-	}
-	if _, dup := b.v.Duplicate(); dup {
-		s.forbid("structure", b.num, "a key is written twice in the form")
 	}
 	s.claimOnly(b.num, "form", catalog)
 	for _, k := range keysOf(a.v, b.v) {

@@ -64,7 +64,12 @@ func (s *step) evidence(a, b place, owner uint32, elsewhere map[cos.Ref]bool) er
 	if b.num != 0 {
 		s.claimOnly(b.num, "evidence", owner)
 	}
-	have := map[cos.Ref]bool{}
+	had, have := map[cos.Ref]bool{}, map[cos.Ref]bool{}
+	for _, e := range a.v.Elems() {
+		if r, ok := e.Ref(); ok {
+			had[r] = true
+		}
+	}
 	var fresh []cos.Ref
 	for _, e := range b.v.Elems() {
 		r, ok := e.Ref()
@@ -75,6 +80,8 @@ func (s *step) evidence(a, b place, owner uint32, elsewhere map[cos.Ref]bool) er
 		have[r] = true
 		if s.added[r.Num] {
 			fresh = append(fresh, r)
+		}
+		if !had[r] {
 			if err := s.newEvidence(r); err != nil {
 				return err
 			}
@@ -97,7 +104,8 @@ func (s *step) evidence(a, b place, owner uint32, elsewhere map[cos.Ref]bool) er
 	return nil
 }
 
-// newEvidence claims a stream and, where it is one, the object of its length.
+// newEvidence wants a stream and claims it where it is new, and the object of
+// its length.
 func (s *step) newEvidence(r cos.Ref) error {
 	o, err := s.b.Get(r)
 	if err != nil {
@@ -179,8 +187,8 @@ func (s *step) vri(a, b place, owner uint32, main map[cos.Ref]bool) error {
 		if err != nil {
 			return err
 		}
-		if y.v.IsNull() && !x.v.IsNull() {
-			s.forbid("evidence", b.num, "validation-related information is removed")
+		if y.v.Kind() != cos.Dict && !(x.v.IsNull() && y.v.IsNull()) {
+			s.forbid("evidence", b.num, "validation-related information is removed or of another type")
 			continue
 		}
 		if y.num != 0 {

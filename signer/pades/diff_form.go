@@ -1,7 +1,6 @@
 package pades
 
 import (
-	"maps"
 	"slices"
 
 	"oruro.gob.bo/suti/signer/internal/cos"
@@ -304,23 +303,11 @@ func (s *step) signatureField(a, b *cos.Field, visual bool) error {
 
 // compareDicts forbids differences in other keys than those given.
 func (s *step) compareDicts(a, b *cos.Object, field string, except ...string) {
-	keys := map[string]bool{}
-	for _, o := range []*cos.Object{a, b} {
-		if _, dup := o.Value.Duplicate(); dup {
-			s.note(Forbidden, "structure", field, b.Ref.Num, "a key is written twice")
-		}
-		for i := range o.Value.Len() {
-			if o.Value.Kind() == cos.Dict {
-				k, _ := o.Value.Entry(i)
-				keys[k.Name()] = true
-			}
-		}
-	}
 	if a.Value.Kind() != cos.Dict || b.Value.Kind() != cos.Dict || a.Stream != nil || b.Stream != nil {
 		s.note(Forbidden, "structure", field, b.Ref.Num, "object changes its type")
 		return
 	}
-	for _, k := range slices.Sorted(maps.Keys(keys)) { // a report is the same each time
+	for _, k := range keysOf(a.Value, b.Value) {
 		if slices.Contains(except, k) && s.harmless(k, a.Value.Get(k), b.Value.Get(k)) {
 			continue
 		}

@@ -54,6 +54,15 @@ func (s *step) metadata(a, b place, catalog uint32) error {
 		return nil
 	}
 	s.claimOnly(b.num, "metadata", catalog)
+	for _, k := range keysOf(a.v, b.v) {
+		switch k {
+		case "Length", "Filter", "DecodeParms": // what they make of the data is compared below
+		default:
+			if !a.v.IsNull() && !cos.Equal(a.v.Get(k), b.v.Get(k)) {
+				s.forbid("metadata", b.num, "entry /%s of the metadata changes", printable(k))
+			}
+		}
+	}
 	if a.v.IsNull() {
 		s.allow(Allowed, "metadata", "", b.num, "metadata are added")
 		return nil
