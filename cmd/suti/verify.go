@@ -158,8 +158,8 @@ func (c *cli) verify(ctx context.Context, f verifyFlags, args []string) error {
 		return refusedf("", "read the document: %w", err)
 	}
 	if format := formatOf(head); format != formatPAdES {
-		if f.report.used() {
-			return usagef("", "--policy and --report are about a PDF file alone")
+		if f.report.path != "" {
+			return usagef("use --json", "--report is about a PDF file alone")
 		}
 		return c.verifyOther(ctx, f, format, args[0], o)
 	}
@@ -233,7 +233,7 @@ func verifyCode(r *pades.Report) int {
 }
 
 // writeVerifyText writes the report for people, in Spanish.
-func writeVerifyText(w io.Writer, path string, r *pades.Report, format string, known []report.Anchor) error {
+func writeVerifyText(w io.Writer, path string, r *pades.Report, format string, known []report.Anchor, mediaTypes ...string) error {
 	p := &printer{w: w}
 	if len(r.Signatures) == 0 {
 		p.linef("%s: no tiene firmas.", path)
@@ -252,6 +252,9 @@ func writeVerifyText(w io.Writer, path string, r *pades.Report, format string, k
 		}
 		if !s.ProvenTime.IsZero() {
 			p.linef("  existía el: %s (sello de tiempo)", s.ProvenTime.Format(time.RFC3339))
+		}
+		if i < len(mediaTypes) && mediaTypes[i] != "" {
+			p.linef("  firmado como: %s", mediaTypes[i])
 		}
 		p.linef("  nivel: %s", levelWord(s.Level, format))
 		p.linef("  por ley: %s", tierWords[tierOf(&s, known)])

@@ -66,13 +66,11 @@ func (c *cli) verifyOther(ctx context.Context, f verifyFlags, format, path strin
 		prog.set(0, size)
 		content = io.NewSectionReader(watchedReader{file, prog}, 0, size)
 	}
-	var report *pades.Report
-	var sum string
+	verify := verifyJAdES
 	if format == formatCAdES {
-		report, sum, err = verifyCAdES(ctx, sig, content, o)
-	} else {
-		report, sum, err = verifyJAdES(ctx, sig, content, o)
+		verify = verifyCAdES
 	}
+	report, other, err := verify(ctx, sig, content, o)
 	prog.end()
 	if err != nil {
 		if told := c.otherFault(f.json, err); told != nil {
@@ -80,27 +78,39 @@ func (c *cli) verifyOther(ctx context.Context, f verifyFlags, format, path strin
 		}
 		return refusedf("", "verify: %w", err)
 	}
+	known := anchors(o.Constraints, o.Intermediates)
 	if f.json {
-		if err := c.json(newVerifyReport(report, sum, format, nil)); err != nil {
+		out := newVerifyReport(report, other.sum, format, known)
+		for i := range out.Signatures {
+			out.Signatures[i].MediaType = other.mediaTypes[i]
+		}
+		if err := c.json(out); err != nil {
 			return err
 		}
 		return told(verifyCode(report))
 	}
-	if err := writeVerifyText(c.stdout, path, report, format, nil); err != nil {
+	if err := writeVerifyText(c.stdout, path, report, format, known, other.mediaTypes...); err != nil {
 		return err
 	}
 	return told(verifyCode(report))
 }
 
+// otherReport is what reports about PDF files have no place for.
+type otherReport struct {
+	sum        string   // SHA-256 of the content
+	mediaTypes []string // declared in each signature
+}
+
 // verifyCAdES returns what a report about a PDF file would say.
-func verifyCAdES(ctx context.Context, sig []byte, content io.Reader, o pades.VerifyOptions) (*pades.Report, string, error) {
+func verifyCAdES(ctx context.Context, sig []byte, content io.Reader, o pades.VerifyOptions) (*pades.Report, otherReport, error) {
 	r, err := cades.Verify(ctx, fromPEM(sig), content, cades.VerifyOptions{
 		Roots: o.Roots, TimestampRoots: o.TimestampRoots, Intermediates: o.Intermediates, At: o.At, Revocation: o.Revocation, Constraints: o.Constraints,
 	})
 	if err != nil {
-		return nil, "", err
+		return nil, otherReport{}, err
 	}
-	out := &pades.Report{Size: r.Size, At: r.At, Revisions: 1, Warnings: []pades.Warning{}}
+	other := otherReport{sum: r.SHA256}
+	out := &pades.Report{Size: r.Size, At: r.At, Revisions: 1, Constraints: o.Constraints, Warnings: []pades.Warning{}}
 	for _, s := range r.Signatures {
 		one := pades.SignatureReport{
 			Kind: "signature", Verdict: pades.Verdict(s.Verdict), Indication: s.Indication, SubIndication: s.SubIndication, Detail: s.Detail,
@@ -108,8 +118,9 @@ func verifyCAdES(ctx context.Context, sig []byte, content io.Reader, o pades.Ver
 			ClaimedTime: s.ClaimedTime, ProvenTime: s.ProvenTime, Timestamps: s.Timestamps, Revocation: s.Revocation, Warnings: s.Warnings,
 		}
 		out.Signatures = append(out.Signatures, whole(one, r.Size))
+		other.mediaTypes = append(other.mediaTypes, s.MediaType)
 	}
-	return out, r.SHA256, nil
+	return out, other, nil
 }
 
 // whole says that a signature covers the one version of the content there is,
@@ -121,12 +132,12 @@ func whole(s pades.SignatureReport, size int64) pades.SignatureReport {
 	return s
 }
 
-func verifyJAdES(ctx context.Context, sig []byte, content io.Reader, o pades.VerifyOptions) (*pades.Report, string, error) {
+func verifyJAdES(ctx context.Context, sig []byte, content io.Reader, o pades.VerifyOptions) (*pades.Report, otherReport, error) {
 	r, err := jades.Verify(ctx, sig, content, jades.VerifyOptions{
 		Roots: o.Roots, Intermediates: o.Intermediates, At: o.At, Revocation: o.Revocation, Constraints: o.Constraints,
 	})
 	if err != nil {
-		return nil, "", err
+		return nil, otherReport{}, err
 	}
 	one := pades.SignatureReport{
 		Kind: "signature", Verdict: pades.Verdict(r.Verdict), Indication: r.Indication, SubIndication: r.SubIndication, Detail: r.Detail,
@@ -134,6 +145,6 @@ func verifyJAdES(ctx context.Context, sig []byte, content io.Reader, o pades.Ver
 		ClaimedTime: r.ClaimedTime, Revocation: r.Revocation, Warnings: r.Warnings,
 	}
 	return &pades.Report{
-		Size: r.Size, At: r.At, Revisions: 1, Warnings: []pades.Warning{}, Signatures: []pades.SignatureReport{whole(one, r.Size)},
-	}, r.SHA256, nil
+		Size: r.Size, At: r.At, Revisions: 1, Constraints: o.Constraints, Warnings: []pades.Warning{}, Signatures: []pades.SignatureReport{whole(one, r.Size)},
+	}, otherReport{r.SHA256, []string{r.MediaType}}, nil
 }

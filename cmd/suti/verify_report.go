@@ -21,8 +21,9 @@ type verifyReport struct {
 }
 
 type verifySignature struct {
-	Field         string        `json:"field"`  // "" of what is no PDF
-	Format        string        `json:"format"` // pades, cades or jades
+	Field         string        `json:"field"`                // "" of what is no PDF
+	Format        string        `json:"format"`               // pades, cades or jades
+	MediaType     string        `json:"media_type,omitempty"` // that the signer declares of what is no PDF
 	Kind          string        `json:"kind"`
 	Verdict       pades.Verdict `json:"verdict"`
 	Indication    string        `json:"indication"`

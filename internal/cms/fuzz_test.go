@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
+	"slices"
 	"testing"
 
 	"go.mozilla.org/pkcs7"
@@ -163,4 +164,40 @@ func TestForeignParserTakesTheSeeds(t *testing.T) {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
+}
+
+// FuzzParseSigners: no panic; one signer is read as Parse reads it; what is
+// added to and joined reads again, with every signer as it was.
+func FuzzParseSigners(f *testing.F) {
+	seedCMS(f)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		all, err := ParseSigners(b, false)
+		one, oneErr := Parse(b)
+		if (oneErr == nil) != (err == nil && len(all) == 1) || oneErr == nil && !bytes.Equal(one.Signer.Signature, all[0].Signer.Signature) {
+			t.Fatalf("Parse: %v; ParseSigners: %d signers, %v", oneErr, len(all), err)
+		}
+		if err != nil {
+			return
+		}
+		for _, edit := range []func() ([]byte, error){
+			func() ([]byte, error) { return AddEvidence(b, Evidence{CRLs: [][]byte{{0x30, 0x00}}}) },
+			func() ([]byte, error) { return JoinSigners(b, b) },
+		} {
+			out, err := edit()
+			if err != nil {
+				continue // one too many
+			}
+			again, err := ParseSigners(out, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, sd := range all {
+				if !slices.ContainsFunc(again, func(x *SignedData) bool {
+					return bytes.Equal(x.Signer.Signature, sd.Signer.Signature) && bytes.Equal(x.Signer.RawSignedAttrs, sd.Signer.RawSignedAttrs)
+				}) {
+					t.Fatal("a signer is lost")
+				}
+			}
+		}
+	})
 }
