@@ -92,7 +92,7 @@ func (p *Provider) changeOnce(ctx context.Context, actor, id string, ch ClientCh
 	if err != nil {
 		return err
 	}
-	return p.cfg.DB.Write(ctx, func(tx *db.Tx) error {
+	return p.live.Write(ctx, func(tx *db.Tx) error {
 		if err := store.ChangeClient(tx, c); err != nil {
 			return err
 		}
