@@ -2,6 +2,7 @@ package enrolment_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -33,12 +34,16 @@ type stage struct {
 	ticket    enrolment.Ticket
 	secret    []byte
 	proposals map[machine.Command]enrolment.Draft // that wait, by the command that made them
+	sheet     account.Sheet                       // that was printed last
 }
 
+// recovery is the key of a recovery among the proposals.
+const recovery machine.Command = "recovery"
+
 // supported leaves out what has no service: an act that names a passkey which is
-// on nobody's record, recovery (TestRecoveryAtTheCounter plays it), the end of a passkey by staff, a password without a card.
+// on nobody's record, recovery with a new passkey (TestRecoveryAtTheCounter plays it), the end of a passkey by staff.
 func supported(s explore.Step, _ explore.World) bool {
-	return !strings.Contains(s.Variant, "evil") && !strings.Contains(s.Variant, "recovery") && s.Basis.With != machine.Counter && s.Do != machine.RevokeKey && s.Do != machine.SetPassword && s.Table != "deployment" && s.Basis.By != machine.Operator
+	return !strings.Contains(s.Variant, "evil") && !strings.Contains(s.Variant, "her new one") && s.Basis.With != machine.Counter && s.Do != machine.RevokeKey && s.Table != "deployment" && s.Table != "database" && s.Basis.By != machine.Operator
 }
 
 // play does one step, or returns why the services refuse it.
@@ -71,29 +76,30 @@ func (g *stage) play(s explore.Step) error {
 		}
 		d, err := g.svc.Suspend(g.ctx(), staff.id, g.victim.id, "sospecha")
 		return g.signed(d, err, staff)
-	case "open":
+	case "take":
 		_, err := g.svc.OpenTicket(g.ctx(), g.attacker.id, g.ticket.Code)
 		return err
 	case machine.PrintCard:
-		if s.Who == "attacker" {
-			_, err := g.svc.IssueCard(g.ctx(), g.attacker.id, g.ticket.ID, "clave-de-prueba")
-			return err
+		sheet, err := g.svc.PrintSheet(g.ctx(), staff.id, g.victim.id)
+		if err == nil {
+			g.sheet = sheet
 		}
-		if _, err := g.svc.OpenTicket(g.ctx(), g.registrar.id, g.ticket.Code); err != nil {
-			return err
-		}
-		_, err := g.svc.IssueCard(g.ctx(), g.registrar.id, g.ticket.ID, "clave-de-prueba")
-		return errors.Join(err, g.svc.ReleaseTicket(g.ctx(), g.registrar.id, g.ticket.ID))
+		return err
+	case machine.OpenCard:
+		return g.svc.OpenSheet(g.ctx(), staff.id, g.victim.id, g.sheet.Word)
+	case machine.RefuseCard:
+		return g.svc.RefuseSheet(g.ctx(), staff.id, g.victim.id)
+	case "open on its way", machine.EnterByCard:
+		return nil // on paper, and before her eyes
 	case machine.Withdraw:
-		for do, d := range g.proposals {
-			if d.Author == g.attacker.id && strings.Contains(s.Variant, variantOf[do]) && s.Variant != "" == (variantOf[do] != "") {
-				delete(g.proposals, do)
-				return g.svc.Withdraw(g.ctx(), g.attacker.id, d.ID)
-			}
+		key := keyOf(s)
+		if d, ok := g.proposals[key]; ok && d.Author == g.attacker.id {
+			delete(g.proposals, key)
+			return g.svc.Withdraw(g.ctx(), g.attacker.id, d.ID)
 		}
 		return fmt.Errorf("nothing to withdraw: %s", s)
 	}
-	if made, ok := approves[s.Do]; ok {
+	if made := keyOf(s); strings.HasPrefix(string(s.Do), "approve") {
 		d := g.proposals[made]
 		a, err := g.svc.Approve(g.ctx(), staff.id, d.ID)
 		if err = g.signed(a, err, staff); err == nil {
@@ -103,9 +109,26 @@ func (g *stage) play(s explore.Step) error {
 	}
 	d, err := g.propose(s, proposer)
 	if err == nil {
-		g.proposals[s.Do] = d
+		g.proposals[keyOf(s)] = d
 	}
 	return err
+}
+
+// keyOf is where the proposals keep what a step is about.
+func keyOf(s explore.Step) machine.Command {
+	switch {
+	case strings.Contains(s.Variant, "recovery"):
+		return recovery
+	case s.Do == machine.Withdraw && strings.Contains(s.Variant, "own"):
+		return machine.ProposeEnrolment
+	case s.Do == machine.Withdraw && strings.Contains(s.Variant, "role"):
+		return machine.ProposeRole
+	case s.Do == machine.Withdraw && strings.Contains(s.Variant, "post"):
+		return machine.ProposeAppointment
+	case s.Do == machine.Withdraw:
+		return machine.ProposeLift
+	}
+	return cmp.Or(approves[s.Do], s.Do)
 }
 
 var approves = map[machine.Command]machine.Command{
@@ -113,19 +136,28 @@ var approves = map[machine.Command]machine.Command{
 	machine.ApproveRole: machine.ProposeRole, machine.ApproveAppointment: machine.ProposeAppointment,
 }
 
-var variantOf = map[machine.Command]string{machine.ProposeEnrolment: "own", machine.ProposeLift: "", machine.ProposeRole: "role", machine.ProposeAppointment: "post"}
-
 // propose drafts and signs what a step proposes.
 func (g *stage) propose(s explore.Step, by *member) (d enrolment.Draft, err error) {
 	signers := []*member{by}
 	switch s.Do {
 	case machine.ProposeEnrolment:
-		if s.Who == "staff" {
+		if s.Who == "staff" && keyOf(s) != recovery {
 			if _, err := g.svc.OpenTicket(g.ctx(), by.id, g.ticket.Code); err != nil {
 				return d, err
 			}
 		}
-		d, err = g.svc.Verify(g.ctx(), by.id, enrolment.Verification{Ticket: g.ticket.ID, Confirmed: enrolment.Fields()})
+		ticket := g.ticket
+		if keyOf(s) == recovery {
+			if ticket, err = g.svc.OpenRecovery(g.ctx(), by.id, g.victim.id); err != nil {
+				return d, err
+			}
+		}
+		if len(g.victim.auth.Credentials()) == 0 || ticket.Recovery {
+			if err := g.svc.AskCard(g.ctx(), by.id, ticket.ID, "clave-de-prueba"); err != nil {
+				return d, err
+			}
+		}
+		d, err = g.svc.Verify(g.ctx(), by.id, enrolment.Verification{Ticket: ticket.ID, Confirmed: enrolment.Fields()})
 		if len(d.Needs) > 1 {
 			signers = append(signers, g.victim)
 		}
@@ -169,21 +201,30 @@ func (g *stage) compare(w explore.World) error {
 		return err
 	}
 	_, byAct := chain.Suspension(g.victim.id, g.clock.Now())
-	var card bool
-	if err := g.d.Read(g.ctx(), func(tx *db.Tx) (err error) {
-		card, err = account.HasCard(tx, g.victim.id)
+	card := machine.Nothing
+	if err := g.d.Read(g.ctx(), func(tx *db.Tx) error {
+		live, err := account.HasCard(tx, g.victim.id)
+		o, none := account.OrderOf(tx, g.victim.id)
+		switch {
+		case live:
+			card = machine.CardLive
+		case none == nil && o.Number != "":
+			card = machine.CardPrinted
+		case none == nil:
+			card = machine.CardOrdered
+		}
 		return err
 	}); err != nil {
 		return err
 	}
-	var waiting [4]bool
-	for i, do := range []machine.Command{machine.ProposeEnrolment, machine.ProposeLift, machine.ProposeRole, machine.ProposeAppointment} {
+	var waiting [5]bool
+	for i, do := range []machine.Command{machine.ProposeEnrolment, machine.ProposeLift, machine.ProposeRole, machine.ProposeAppointment, recovery} {
 		d, ok := g.proposals[do]
 		waiting[i] = ok && slices.ContainsFunc(chain.Waiting(), func(r *act.Refusal) bool { return r.ID == d.ID })
 	}
 	own := slices.ContainsFunc(have, func(c passkey.Credential) bool { return c.State == passkey.Active })
 	got := fmt.Sprint(standing.State, standing.Level > 0, byAct, own, card, waiting)
-	want := fmt.Sprint(w.Victim, w.Proven, w.ByAct, w.Own == machine.KeyActive, w.Handed || w.Kept, w.Waiting())
+	want := fmt.Sprint(w.Victim, w.Proven, w.ByAct, w.Own == machine.KeyActive, w.Card, w.Waiting())
 	if got != want {
 		return fmt.Errorf("the services are at %s, the search is at %s", got, want)
 	}
@@ -208,8 +249,18 @@ func (g *stage) refuses(a explore.Attacker, w explore.World) error {
 		}
 	}
 	if !w.First(a) {
-		if _, err := g.svc.IssueCard(g.ctx(), g.attacker.id, g.ticket.ID, "clave-de-prueba"); err == nil {
-			return errors.New("a card is printed later than at the first visit")
+		if err := g.svc.AskCard(g.ctx(), g.attacker.id, g.ticket.ID, "clave-de-prueba"); err == nil {
+			return errors.New("a password is taken later than at the first visit")
+		}
+	}
+	if w.Ordered {
+		if _, err := g.svc.PrintSheet(g.ctx(), g.attacker.id, g.victim.id); err == nil {
+			return errors.New("the card is printed by who saw the password")
+		}
+	}
+	if w.Card == machine.CardPrinted && !w.Printed {
+		if err := g.svc.OpenSheet(g.ctx(), g.attacker.id, g.victim.id, g.sheet.Word); err == nil {
+			return errors.New("the card is opened before somebody who did not print it")
 		}
 	}
 	if _, err := g.svc.BeginSign(g.ctx(), "act_x", g.victim.id, bind); err == nil {

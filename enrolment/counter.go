@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"oruro.gob.bo/suti/enrolment/account"
-	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/internal/store"
 	"oruro.gob.bo/suti/internal/act"
 	"oruro.gob.bo/suti/internal/audit"
@@ -186,7 +184,9 @@ func (s *Service) Verify(ctx context.Context, registrar identity.PersonID, v Ver
 	keys, err := s.keysOf(ctx, t.Person)
 	if t.Recovery {
 		v.Level = min(v.Level, p.Level, identity.N2)
-		keys, err = s.recovering(ctx, t)
+		if keys = nil; !t.Card {
+			keys, err = s.recovering(ctx, t)
+		}
 	}
 	if err != nil {
 		return Draft{}, err
@@ -247,43 +247,4 @@ func (s *Service) facts(ctx context.Context, t store.Ticket, p identity.Profile)
 		return nil, nil, err
 	}
 	return commits, envelope.Seal(key, raw, envelope.Place("enrolment_fact", "sealed", t.ID)), nil
-}
-
-// IssueCard sets the password that the person at the counter has typed and
-// prints her code card; the cells are returned once. It is only for a person
-// in use, without a passkey, and a first enrolment that is not drawn up yet, so that the
-// second person who approves it sees the card: otherwise one registrar alone
-// could take the account over, and it is ErrApprovalNeeded.
-func (s *Service) IssueCard(ctx context.Context, registrar identity.PersonID, ticket, password string) ([]account.Cell, error) {
-	t, err := s.held(ctx, registrar, ticket)
-	if err != nil {
-		return nil, err
-	}
-	p, err := s.cfg.Accounts.Profile(ctx, t.Person)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := s.keysOf(ctx, t.Person)
-	if err != nil {
-		return nil, err
-	}
-	b := machine.Basis{By: machine.Registrar}
-	if !t.Recovery && p.Active && p.Level == identity.N0 && t.Draft == "" && len(keys) == 0 {
-		b.With = machine.First
-	}
-	err = s.cfg.Accounts.SetPassword(ctx, b, actor(registrar), t.Person, password)
-	if errors.Is(err, machine.ErrIllegal) {
-		return nil, ErrApprovalNeeded
-	}
-	if err != nil {
-		return nil, err
-	}
-	err = s.cfg.DB.Write(ctx, func(tx *db.Tx) error { return store.CardTicket(tx, t.ID, registrar, s.now()) })
-	if errors.Is(err, store.ErrNone) {
-		return nil, ErrTicketHold
-	}
-	if err != nil {
-		return nil, err
-	}
-	return s.cfg.Accounts.IssueCard(ctx, b, actor(registrar), t.Person, account.DefaultCells)
 }

@@ -117,9 +117,14 @@ func (s *Service) approvalEffects(ctx context.Context, chain *act.Chain, st act.
 				return err
 			}
 			if t.Replaces {
-				return s.recovered(tx, t, approvedBy(b.Capacity), have)
+				err = s.recovered(tx, t, row.Ticket, approvedBy(b.Capacity), have)
+			} else {
+				err = account.Raise(tx, approvedBy(b.Capacity), t.Person, t.Level, now)
 			}
-			return account.Raise(tx, approvedBy(b.Capacity), t.Person, t.Level, now)
+			if err != nil {
+				return err
+			}
+			return ordered(tx, approvedBy(b.Capacity), row.Ticket, t, now)
 		}
 	case *act.Appointment:
 		e.entry.Kind, e.entry.Institution = "enrolment.appointment.approved", string(t.Institution)

@@ -248,6 +248,7 @@ var faults = []struct {
 	{ErrDraft, http.StatusNotFound, "draft_unknown", "enrolment.error.draft", "vencido"},
 	{ErrRace, http.StatusConflict, "race", "enrolment.problem.adelantado", "adelantado"},
 	{ErrKey, http.StatusConflict, "key_unusable", "enrolment.ticket.no_key_text", "llave"},
+	{account.ErrPrinter, http.StatusForbidden, "printer", "enrolment.error.printer", "otra-persona"},
 	{ErrLastWay, http.StatusConflict, "last_way", "enrolment.error.last_way", "ultima-llave"},
 	{ErrApprovalNeeded, http.StatusForbidden, "two_people", "enrolment.error.two_people", "permiso"},
 	{ErrExists, http.StatusConflict, "exists", "enrolment.error.field", "servicio"},

@@ -493,7 +493,7 @@ func TestPublicFormsAreLimited(t *testing.T) {
 	}
 }
 
-func TestCardIsPrintedOnce(t *testing.T) {
+func TestCardPages(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, dbtest.Open(t, db.SQLite, lines()))
 	h.found()
@@ -505,9 +505,11 @@ func TestCardIsPrintedOnce(t *testing.T) {
 	if status, _, page := r.post(ticket+"/tarjeta", url.Values{"clave": {"corta"}}); status != 422 || strings.Contains(page, "corta\"") {
 		t.Errorf("a short password: %d, or it is shown again", status)
 	}
-	status, _, page := r.post(ticket+"/tarjeta", url.Values{"clave": {"clave-de-prueba"}})
-	if got := len(regexp.MustCompile(`<li><span>00[0-4][0-9]</span> <b>[0-9]{6}</b></li>`).FindAllString(page, -1)); status != 200 || got != 40 {
-		t.Errorf("card: %d, %d cells", status, got)
+	if page := r.lead(ticket+"/tarjeta", url.Values{"clave": {"clave-de-prueba"}}); page != ticket {
+		t.Errorf("after the password: %s", page)
+	}
+	if _, page := r.get(ticket); !strings.Contains(page, "La persona ya escribió su clave") {
+		t.Error("the ticket's page does not say that the password is there")
 	}
 	draft := r.lead(ticket+"/verificar", url.Values{"verificado": enrolment.Fields(), "nivel": {"N2"}})
 	if _, page := r.get(draft); !strings.Contains(page, "Clave y tarjeta de códigos") {
@@ -516,4 +518,43 @@ func TestCardIsPrintedOnce(t *testing.T) {
 	if status, _, _ := r.post(ticket+"/tarjeta", url.Values{"clave": {"clave-de-prueba"}}); status != http.StatusForbidden {
 		t.Errorf("a card after the act was drawn up: %d", status)
 	}
+	r.mustKey(draft, false)
+	sup := s.as(h.supervisor)
+	sup.mustKey(sup.lead("/ventanilla/aprobar/"+draft[strings.LastIndexByte(draft, '/')+1:], nil), false)
+
+	_, page := sup.get("/ventanilla/tarjetas")
+	person := regexp.MustCompile(`/ventanilla/tarjetas/per_[0-9A-Za-z_-]+`).FindString(page)
+	if person == "" {
+		t.Fatal("the supervisor is not offered the card")
+	}
+	if _, page := r.get("/ventanilla/tarjetas"); strings.Contains(page, person) {
+		t.Error("who saw the password is offered the card")
+	}
+	if status, _, _ := r.post(person+"/imprimir", nil); status != http.StatusForbidden {
+		t.Errorf("printed by who saw the password: %d", status)
+	}
+	if status, _ := r.get(person); status != http.StatusForbidden {
+		t.Errorf("looked at by who saw the password: %d", status)
+	}
+	status, _, page := sup.post(person+"/imprimir", nil)
+	if got := len(regexp.MustCompile(`<li><span>00[0-4][0-9]</span> <b>[0-9]{6}</b></li>`).FindAllString(page, -1)); status != 200 || got != 40 {
+		t.Errorf("card: %d, %d cells", status, got)
+	}
+	word := regexp.MustCompile(`Palabra de apertura: <b>([A-Z0-9]{6})</b>`).FindStringSubmatch(page)
+	if word == nil {
+		t.Fatal("the card has no word")
+	}
+	if _, page := sup.get(person); strings.Contains(page, word[1]) || !strings.Contains(page, person+"/abrir") {
+		t.Error("the card's page shows what is inside, or does not open it")
+	}
+	if status, _, page := sup.post(person+"/abrir", url.Values{"palabra": {"BCDFGH"}}); status != 422 || !strings.Contains(page, "No es la palabra") {
+		t.Errorf("another word: %d", status)
+	}
+	if status, _, page := sup.post(person+"/abrir", url.Values{"palabra": {strings.ToLower(word[1])}}); status != 200 || !strings.Contains(page, "ya puede entrar") {
+		t.Errorf("opened: %d", status)
+	}
+	if status, _, _ := sup.post(person+"/rechazar", nil); status != http.StatusNotFound {
+		t.Errorf("refused when it is in use: %d", status)
+	}
+	h.check()
 }

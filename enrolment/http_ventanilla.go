@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 
-	"oruro.gob.bo/suti/enrolment/account"
 	"oruro.gob.bo/suti/enrolment/internal/page"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/act"
@@ -24,7 +23,12 @@ func (w *site) counter() {
 	route("POST /ventanilla/ticket/{ticket}/verificar", w.verify)
 	route("POST /ventanilla/ticket/{ticket}/soltar", w.release)
 	route("GET /ventanilla/ticket/{ticket}/tarjeta", func(rw http.ResponseWriter, r *http.Request) error { return w.askPassword(rw, r, nil) })
-	route("POST /ventanilla/ticket/{ticket}/tarjeta", w.printCard)
+	route("POST /ventanilla/ticket/{ticket}/tarjeta", w.takePassword)
+	route("GET "+pathSheets, w.sheets)
+	route("GET "+pathSheets+"/{person}", func(rw http.ResponseWriter, r *http.Request) error { return w.sheet(rw, r, nil, nil) })
+	route("POST "+pathSheets+"/{person}/imprimir", w.printSheet)
+	route("POST "+pathSheets+"/{person}/abrir", w.openSheet)
+	route("POST "+pathSheets+"/{person}/rechazar", w.refuseSheet)
 	route("GET /ventanilla/acto/{draft}", w.draftPage)
 	w.step("/ventanilla/acto/{draft}", w.staff, func(r *http.Request, _ answer) (passkey.Ceremony, error) {
 		return w.BeginSign(r.Context(), identity.ActID(r.PathValue("draft")), who(r).Person(), bindSession(r))
@@ -96,6 +100,7 @@ func (w *site) desk(rw http.ResponseWriter, r *http.Request, v *web.Values, wron
 	}
 	me := who(r).Person()
 	data := page.Counter{Registrar: registrar, People: looksUp(roles), Appoint: admin, Grant: slices.ContainsFunc(roles, func(r StaffRole) bool { return r.Role == act.Administrator })}
+	data.Sheets = slices.ContainsFunc(roles, func(r StaffRole) bool { return r.Role == act.Registrar || r.Role == act.Supervisor })
 	waiting, err := w.WaitingFor(r.Context(), me)
 	if err != nil {
 		return err
@@ -199,43 +204,6 @@ func (w *site) release(rw http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return web.Redirect(rw, "/ventanilla")
-}
-
-func (w *site) askPassword(rw http.ResponseWriter, r *http.Request, wrong []web.FieldError) error {
-	t, _, err := w.TicketInHand(r.Context(), who(r).Person(), r.PathValue("ticket"))
-	if err != nil {
-		return err
-	}
-	path := "/ventanilla/ticket/" + t.ID
-	p := web.Page{Template: "clave", Title: "enrolment.card.title", Nav: w.nav(r, "/ventanilla"), Back: path, Errors: wrong, Data: path, Return: path + "/tarjeta"}
-	if len(wrong) > 0 {
-		p.Status = http.StatusUnprocessableEntity
-	}
-	return w.render(rw, r, p)
-}
-
-func (w *site) printCard(rw http.ResponseWriter, r *http.Request) error {
-	v, err := web.Form(r, maxForm)
-	if err != nil {
-		return err
-	}
-	me, id := who(r).Person(), r.PathValue("ticket")
-	_, p, err := w.TicketInHand(r.Context(), me, id)
-	if err != nil {
-		return err
-	}
-	cells, err := w.IssueCard(r.Context(), me, id, v.Get("clave"))
-	if errors.Is(err, account.ErrPassword) {
-		return w.askPassword(rw, r, []web.FieldError{{Field: "clave", Code: "password", Detail: "enrolment.error.password"}})
-	}
-	if err != nil {
-		return err
-	}
-	card := web.CodeCardView{Holder: p.Name.Full(), Serial: id[len(id)-6:]}
-	for _, c := range cells {
-		card.Cells = append(card.Cells, web.CodeCell{Number: c.Number, Code: c.Code})
-	}
-	return w.render(rw, r, web.Page{Template: "tarjeta", Title: "web.card.title", Secret: true, Data: page.PrintedCard{Card: card, Path: "/ventanilla/ticket/" + id}})
 }
 
 // draftPage shows a draft to one of those who sign it.

@@ -126,7 +126,7 @@ func TestRecoveryOverHTTP(t *testing.T) {
 	ticket := registrar.lead(path+"/llave", nil)
 	_, page := registrar.get(ticket)
 	code := codePattern.FindStringSubmatch(page)
-	if code == nil || strings.Contains(page, "/verificar") || strings.Contains(page, "/tarjeta") {
+	if code == nil || strings.Contains(page, "/verificar") || !strings.Contains(page, "/tarjeta") {
 		t.Fatalf("the ticket's page: %s", page)
 	}
 	phone := s.visitor(softauthn.New(softauthn.Config{}))

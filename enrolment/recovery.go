@@ -138,7 +138,7 @@ func (s *Service) recovering(ctx context.Context, t store.Ticket) ([]act.KeyReco
 }
 
 // recovered replaces what a person entered with, when her act is approved.
-func (s *Service) recovered(tx *db.Tx, b *act.Enrolment, by machine.Basis, have []passkey.Credential) error {
+func (s *Service) recovered(tx *db.Tx, b *act.Enrolment, ticket string, by machine.Basis, have []passkey.Credential) error {
 	now := s.now()
 	if err := passkey.Lock(tx, b.Person); err != nil {
 		return err
@@ -156,7 +156,7 @@ func (s *Service) recovered(tx *db.Tx, b *act.Enrolment, by machine.Basis, have 
 			return err
 		}
 	}
-	if err := account.VoidCard(tx, b.Person, now); err != nil {
+	if err := account.VoidCard(tx, by, b.Person, ticket, now); err != nil {
 		return err
 	}
 	return account.RecoverIn(tx, by, b.Person, b.Level, "recovery", now)
@@ -194,7 +194,7 @@ func (s *Service) unmade(ctx context.Context, t Ticket) error {
 	switch {
 	case err != nil:
 		return err
-	case row.Credential != "":
+	case row.Credential != "", row.Card:
 		return ErrHasKey
 	case row.State != store.TicketAtCounter || row.Draft != "":
 		return ErrTicketUsed

@@ -64,8 +64,6 @@ func TestRecoveryAtTheCounter(t *testing.T) {
 			h.t.Fatal(err)
 		}
 		wantErr(h.t, "the ticket before", h.svc.ClaimRecovery(h.ctx(), first.Code, []byte("new phone")), enrolment.ErrTicket)
-		_, err = h.svc.IssueCard(h.ctx(), h.registrar.id, ticket.ID, "clave-de-prueba")
-		wantErr(h.t, "a card on the way", err, enrolment.ErrApprovalNeeded)
 		_, err = h.svc.Verify(h.ctx(), h.registrar.id, enrolment.Verification{Ticket: ticket.ID, Confirmed: enrolment.Fields()})
 		wantErr(h.t, "before the passkey is made", err, enrolment.ErrKey)
 
@@ -73,6 +71,7 @@ func TestRecoveryAtTheCounter(t *testing.T) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
+		wantErr(h.t, "a card beside the new passkey", h.svc.AskCard(h.ctx(), h.registrar.id, ticket.ID, "clave-de-prueba"), enrolment.ErrApprovalNeeded)
 		_, err = h.newKey(ticket.Code, []byte("another phone"))
 		wantErr(h.t, "another browser", err, enrolment.ErrTicketTaken)
 		_, err = h.newKey(ticket.Code, []byte("new phone"))

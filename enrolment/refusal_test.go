@@ -336,59 +336,6 @@ func TestSecondProofOfADocument(t *testing.T) {
 	})
 }
 
-func TestCardAtTheCounter(t *testing.T) {
-	each(t, func(h *harness) {
-		h.found()
-		const password = "clave-de-prueba"
-		in := h.registration()
-		ticket, err := h.svc.Register(h.ctx(), in, []byte("no device"))
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		_, err = h.svc.IssueCard(h.ctx(), h.registrar.id, ticket.ID, password)
-		wantErr(h.t, "without the ticket in hand", err, enrolment.ErrTicketHold)
-		if _, err := h.svc.OpenTicket(h.ctx(), h.registrar.id, ticket.Code); err != nil {
-			h.t.Fatal(err)
-		}
-		_, err = h.svc.Verify(h.ctx(), h.registrar.id, enrolment.Verification{Ticket: ticket.ID, Confirmed: enrolment.Fields()})
-		wantErr(h.t, "neither key nor card", err, enrolment.ErrKey)
-		cells, err := h.svc.IssueCard(h.ctx(), h.registrar.id, ticket.ID, password)
-		if err != nil || len(cells) != account.DefaultCells {
-			h.t.Fatalf("card: %d cells, %v", len(cells), err)
-		}
-		_, err = h.accounts.Ask(h.ctx(), in.Document.String(), bind)
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		d, err := h.draw(h.registrar, ticket, 0)
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		_, err = h.svc.IssueCard(h.ctx(), h.registrar.id, ticket.ID, password)
-		wantErr(h.t, "a card that the second person would not see", err, enrolment.ErrApprovalNeeded)
-		h.approve(h.do(d, nil, h.registrar), h.supervisor)
-		c, err := h.accounts.Ask(h.ctx(), in.Document.String(), bind)
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		for _, cell := range cells {
-			if cell.Number == c.Cell {
-				if got, err := h.accounts.Answer(h.ctx(), c.ID, bind, password, cell.Code); err != nil || got.Person != ticket.Person {
-					h.t.Errorf("login by card: %+v, %v", got, err)
-				}
-			}
-		}
-		// Whoever has a passkey gets no card from one registrar alone.
-		_, withKey := h.preregister()
-		if _, err := h.svc.OpenTicket(h.ctx(), h.registrar.id, withKey.Code); err != nil {
-			h.t.Fatal(err)
-		}
-		_, err = h.svc.IssueCard(h.ctx(), h.registrar.id, withKey.ID, password)
-		wantErr(h.t, "a card beside a passkey", err, enrolment.ErrApprovalNeeded)
-		h.check()
-	})
-}
-
 func TestSuspensionAndLift(t *testing.T) {
 	each(t, func(h *harness) {
 		h.found()

@@ -94,6 +94,16 @@ func TestScreens(t *testing.T) {
 	other := r.lead("/ventanilla/abrir", url.Values{"codigo": {codePattern.FindStringSubmatch(ready)[1]}})
 	look("ticket-sin-llave", other)
 	look("clave", other+"/tarjeta")
+	r.lead(other+"/tarjeta", url.Values{"clave": {typed}})
+	look("ticket-con-clave", other)
+	carded := h.byCard(h.registrar, "carded")
+	s.cookie(b, "quien", string(h.supervisor.id))
+	look("tarjetas", "/ventanilla/tarjetas")
+	look("tarjeta-por-imprimir", "/ventanilla/tarjetas/"+string(carded.id))
+	if _, err := h.svc.PrintSheet(h.ctx(), h.supervisor.id, carded.id); err != nil {
+		t.Fatal(err)
+	}
+	look("tarjeta-cerrada", "/ventanilla/tarjetas/"+string(carded.id))
 
 	m := h.enrol(identity.N2)
 	d, err := h.svc.Appoint(h.ctx(), clerk.id, enrolment.AppointmentRequest{Person: m.id, Post: post.ID, Kind: identity.Titular, LegalAct: "RAD 12/2026"})

@@ -34,7 +34,7 @@ func TestLookAlikesGoToASupervisor(t *testing.T) {
 		if _, err := h.svc.OpenTicket(h.ctx(), h.registrar.id, ticket.Code); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.svc.IssueCard(h.ctx(), h.registrar.id, ticket.ID, "clave-de-prueba"); err != nil {
+		if err := h.svc.AskCard(h.ctx(), h.registrar.id, ticket.ID, "clave-de-prueba"); err != nil {
 			t.Fatal(err)
 		}
 		d, err := h.svc.Verify(h.ctx(), h.registrar.id, enrolment.Verification{Ticket: ticket.ID, Confirmed: enrolment.Fields()})

@@ -387,12 +387,6 @@ func RecoverIn(tx *db.Tx, b machine.Basis, person identity.PersonID, level ident
 	return err
 }
 
-// VoidCard makes a person's code card, if she has one, worthless.
-func VoidCard(tx *db.Tx, person identity.PersonID, now time.Time) error {
-	_, err := tx.Exec(`UPDATE enrolment_card SET voided_at = $2 WHERE person = $1 AND voided_at IS NULL`, string(person), db.Micros(now))
-	return err
-}
-
 // shift moves a record as the table says, and the epoch with it.
 func shift(tx *db.Tx, do machine.Command, b machine.Basis, person identity.PersonID, cause string, now time.Time) error {
 	row, err := step(tx, person, do, b)

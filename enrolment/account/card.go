@@ -61,15 +61,31 @@ type Basis = machine.Basis
 // Seeded is the basis of the people of a demonstration.
 var Seeded = Basis{By: machine.Demo}
 
+// cardState returns where password and code sheet of a person stand.
+func cardState(q db.Querier, person identity.PersonID) (machine.State, error) {
+	var live, opened, ordered int64
+	if err := q.QueryRow(`SELECT count(*), count(opened_at) FROM enrolment_card WHERE person = $1 AND voided_at IS NULL`, string(person)).Scan(&live, &opened); err != nil {
+		return "", err
+	}
+	if err := q.QueryRow(`SELECT count(*) FROM enrolment_card_order WHERE person = $1 AND ordered_at IS NOT NULL`, string(person)).Scan(&ordered); err != nil {
+		return "", err
+	}
+	switch {
+	case opened > 0:
+		return machine.CardLive, nil
+	case live > 0:
+		return machine.CardPrinted, nil
+	case ordered > 0:
+		return machine.CardOrdered, nil
+	}
+	return machine.Nothing, nil
+}
+
 // cardStep asks the table of password and card whether a command is possible now.
 func cardStep(q db.Querier, person identity.PersonID, do machine.Command, b Basis) (machine.Row, error) {
-	var live int64
-	if err := q.QueryRow(`SELECT count(*) FROM enrolment_card WHERE person = $1 AND voided_at IS NULL`, string(person)).Scan(&live); err != nil {
+	state, err := cardState(q, person)
+	if err != nil {
 		return machine.Row{}, err
-	}
-	state := machine.Nothing
-	if live > 0 {
-		state = machine.CardLive
 	}
 	row, err := machine.Card.Next(state, do, b)
 	if err != nil {
@@ -78,31 +94,39 @@ func cardStep(q db.Querier, person identity.PersonID, do machine.Command, b Basi
 	return row, err
 }
 
-// IssueCard makes a code card for a person and voids the one before. The cells
+// IssueCard makes an open code card for a person and voids the one before. The cells
 // are returned once, to be printed; only their hashes are kept.
 func (s *Service) IssueCard(ctx context.Context, b Basis, actor string, person identity.PersonID, cells int) ([]Cell, error) {
+	out, _, err := s.print(ctx, b, actor, person, cells)
+	return out, err
+}
+
+// print makes a code card, open or closed as the table says. word is what stands
+// inside a closed one; serial is part of what stands outside.
+func (s *Service) print(ctx context.Context, b Basis, actor string, person identity.PersonID, cells int) ([]Cell, sheet, error) {
 	if cells <= 0 {
 		cells = DefaultCells
 	}
 	if cells > maxCells {
-		return nil, fmt.Errorf("account: a card holds at most %d cells", maxCells)
+		return nil, sheet{}, fmt.Errorf("account: a card holds at most %d cells", maxCells)
 	}
 	now := s.cfg.Now()
-	id, salt := identity.NewID("crd", now), make([]byte, 16)
+	made := sheet{id: identity.NewID("crd", now), word: newWord()}
+	salt := make([]byte, 16)
 	_, _ = rand.Read(salt) // never fails (Go 1.24)
 	out := make([]Cell, cells)
 	hashes := make([][]byte, cells)
 	for i := range out {
 		n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
 		if err != nil {
-			return nil, err
+			return nil, made, err
 		}
 		out[i] = Cell{Number: fmt.Sprintf("%04d", i+1), Code: fmt.Sprintf("%0*d", cellDigits, n.Int64())}
 		hashes[i] = s.cellHash(salt, int64(i+1), out[i].Code)
 	}
-	entry, err := s.cfg.Audit.Prepare(ctx, audit.Entry{Kind: "enrolment.card.issued", Subject: person, Actor: actor, Object: id, Outcome: "issued", Payload: map[string]any{"cells": cells}})
+	entry, err := s.cfg.Audit.Prepare(ctx, audit.Entry{Kind: "enrolment.card.issued", Subject: person, Actor: actor, Object: made.id, Outcome: "issued", Payload: map[string]any{"cells": cells}})
 	if err != nil {
-		return nil, err
+		return nil, made, err
 	}
 	err = s.cfg.DB.Write(ctx, func(tx *db.Tx) error {
 		row, err := cardStep(tx, person, machine.PrintCard, b)
@@ -110,14 +134,19 @@ func (s *Service) IssueCard(ctx context.Context, b Basis, actor string, person i
 			return err
 		}
 		if row.Has(machine.CardVoided) {
-			if _, err := tx.Exec(`UPDATE enrolment_card SET voided_at = $2 WHERE person = $1 AND voided_at IS NULL`, string(person), db.Micros(now)); err != nil {
+			if err := voidSheet(tx, person, now); err != nil {
 				return err
 			}
 		}
-		if _, err := tx.Exec(`INSERT INTO enrolment_card (id, person, salt, cells, created_at) VALUES ($1, $2, $3, $4, $5)`, id, string(person), salt, int64(cells), db.Micros(now)); err != nil {
+		opened := any(nil)
+		if row.To == machine.CardLive {
+			opened = db.Micros(now)
+		}
+		if _, err := tx.Exec(`INSERT INTO enrolment_card (id, person, salt, cells, created_at, printed_by, word, opened_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+			made.id, string(person), salt, int64(cells), db.Micros(now), actor, s.wordHash(made.id, made.word), opened); err != nil {
 			return err
 		}
-		if err := insertCells(tx, id, hashes); err != nil {
+		if err := insertCells(tx, made.id, hashes); err != nil {
 			return err
 		}
 		_, err = s.cfg.Audit.Append(tx, entry)
@@ -125,11 +154,11 @@ func (s *Service) IssueCard(ctx context.Context, b Basis, actor string, person i
 	})
 	switch {
 	case db.IsConstraint(err, db.ForeignKey):
-		return nil, ErrUnknown
+		return nil, made, ErrUnknown
 	case err != nil:
-		return nil, err
+		return nil, made, err
 	}
-	return out, nil
+	return out, made, nil
 }
 
 // insertCells writes the cells in statements of a hundred rows.
@@ -167,7 +196,7 @@ func (s *Service) cellHash(salt []byte, number int64, code string) []byte {
 func HasCard(q db.Querier, person identity.PersonID) (bool, error) {
 	var n int64
 	err := q.QueryRow(`SELECT count(*) FROM enrolment_card c JOIN enrolment_password p ON p.person = c.person
-		WHERE c.person = $1 AND c.voided_at IS NULL AND EXISTS (SELECT 1 FROM enrolment_card_cell l WHERE l.card = c.id AND l.used_at IS NULL)`, string(person)).Scan(&n)
+		WHERE c.person = $1 AND c.voided_at IS NULL AND c.opened_at IS NOT NULL AND EXISTS (SELECT 1 FROM enrolment_card_cell l WHERE l.card = c.id AND l.used_at IS NULL)`, string(person)).Scan(&n)
 	return n > 0, err
 }
 
@@ -225,7 +254,7 @@ func (s *Service) pick(ctx context.Context, person identity.PersonID, key []byte
 	err = s.cfg.DB.Read(ctx, func(tx *db.Tx) error {
 		free = nil
 		rows, err := tx.Query(`SELECT c.id, l.number FROM enrolment_card c JOIN enrolment_card_cell l ON l.card = c.id
-			WHERE c.person = $1 AND c.voided_at IS NULL AND l.used_at IS NULL ORDER BY l.number`, string(person))
+			WHERE c.person = $1 AND c.voided_at IS NULL AND c.opened_at IS NOT NULL AND l.used_at IS NULL ORDER BY l.number`, string(person))
 		if err != nil {
 			return err
 		}
@@ -351,7 +380,7 @@ func (s *Service) prove(ctx context.Context, person identity.PersonID, key []byt
 				return err
 			}
 			n, err := tx.Exec(`UPDATE enrolment_card_cell SET used_at = $4 WHERE card = $1 AND number = $2 AND hash = $3 AND used_at IS NULL
-				AND EXISTS (SELECT 1 FROM enrolment_card c WHERE c.id = enrolment_card_cell.card AND c.person = $5 AND c.voided_at IS NULL)`,
+				AND EXISTS (SELECT 1 FROM enrolment_card c WHERE c.id = enrolment_card_cell.card AND c.person = $5 AND c.voided_at IS NULL AND c.opened_at IS NOT NULL)`,
 				card, cell, digest, db.Micros(now), string(person))
 			if err != nil {
 				return err

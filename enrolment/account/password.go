@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
@@ -22,11 +23,7 @@ import (
 // SetPassword sets a person's password. The caller has authenticated the
 // person, or stands with her at a counter.
 func (s *Service) SetPassword(ctx context.Context, b Basis, actor string, person identity.PersonID, password string) error {
-	password = norm.NFKC.String(password)
-	if !utf8.ValidString(password) || utf8.RuneCountInString(password) < minPassword || len(password) > maxPassword {
-		return ErrPassword
-	}
-	hash, err := s.hashPassword(ctx, password)
+	hash, err := s.newPassword(ctx, password)
 	if err != nil {
 		return err
 	}
@@ -39,8 +36,7 @@ func (s *Service) SetPassword(ctx context.Context, b Basis, actor string, person
 		if _, err := cardStep(tx, person, machine.SetPassword, b); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`INSERT INTO enrolment_password (person, hash, changed_at) VALUES ($1, $2, $3)
-			ON CONFLICT (person) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at`, string(person), hash, db.Micros(now)); err != nil {
+		if err := putPassword(tx, person, hash, now); err != nil {
 			return err
 		}
 		_, err := s.cfg.Audit.Append(tx, entry)
@@ -50,6 +46,21 @@ func (s *Service) SetPassword(ctx context.Context, b Basis, actor string, person
 		return ErrUnknown
 	}
 	return err
+}
+
+func putPassword(tx *db.Tx, person identity.PersonID, hash string, now time.Time) error {
+	_, err := tx.Exec(`INSERT INTO enrolment_password (person, hash, changed_at) VALUES ($1, $2, $3)
+		ON CONFLICT (person) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at`, string(person), hash, db.Micros(now))
+	return err
+}
+
+// newPassword hashes a password that may be set, or is ErrPassword.
+func (s *Service) newPassword(ctx context.Context, password string) (string, error) {
+	password = norm.NFKC.String(password)
+	if !utf8.ValidString(password) || utf8.RuneCountInString(password) < minPassword || len(password) > maxPassword {
+		return "", ErrPassword
+	}
+	return s.hashPassword(ctx, password)
 }
 
 // slot waits for one of the places in which memory-hard hashing may run.

@@ -64,12 +64,13 @@ type Kind string
 // i18n:use notify.password_set.* i18n:use notify.blocked.*
 // i18n:use notify.unblocked.* i18n:use notify.verified.*
 // i18n:use notify.sign_request.* i18n:use notify.signed.* i18n:use notify.appointed.*
-// i18n:use notify.rejected.*
+// i18n:use notify.rejected.* i18n:use notify.card_opened.*
 const (
 	PasskeyAdded     Kind = "passkey_added"
 	PasskeySuspended Kind = "passkey_suspended"
 	PasskeyRevoked   Kind = "passkey_revoked"
 	CardIssued       Kind = "card_issued"
+	CardOpened       Kind = "card_opened" // a closed card counts from now on
 	PasswordSet      Kind = "password_set"
 	Blocked          Kind = "blocked"
 	Unblocked        Kind = "unblocked"
@@ -82,7 +83,7 @@ const (
 
 // Kinds returns every kind.
 func Kinds() []Kind {
-	return []Kind{PasskeyAdded, PasskeySuspended, PasskeyRevoked, CardIssued, PasswordSet, Blocked, Unblocked, Verified, Rejected, SignRequest, Signed, Appointed}
+	return []Kind{PasskeyAdded, PasskeySuspended, PasskeyRevoked, CardIssued, CardOpened, PasswordSet, Blocked, Unblocked, Verified, Rejected, SignRequest, Signed, Appointed}
 }
 
 // Notice tells one person of one thing.

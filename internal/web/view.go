@@ -198,6 +198,8 @@ type TableView struct {
 type CodeCardView struct {
 	Holder, Serial string
 	Cells          []CodeCell
+	// Word is read out to whoever sees a closed card opened; may be empty.
+	Word string
 }
 
 // CodeCell is one code of a [CodeCardView] with the number by which it is asked for.

@@ -31,6 +31,7 @@ type walk struct {
 	width int
 	round int          // of the walks through the same demo
 	desk  *webtest.Tab // where the registrar is signed in
+	chief *webtest.Tab // where the supervisor is
 	dark  bool         // pages are examined in the dark colours, too
 }
 

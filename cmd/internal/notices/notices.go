@@ -30,6 +30,7 @@ var kinds = map[string]notify.Kind{
 	"enrolment.passkey.suspect":         notify.PasskeySuspended,
 	"enrolment.passkey.changed|revoked": notify.PasskeyRevoked,
 	"enrolment.card.issued":             notify.CardIssued,
+	"enrolment.card.opened":             notify.CardOpened,
 	"enrolment.account.password":        notify.PasswordSet,
 	"enrolment.account.suspended":       notify.Blocked,
 	"enrolment.act.suspension":          notify.Blocked,

@@ -62,6 +62,7 @@ const (
 	Own      Evidence = "own"       // the proposer
 	Measured Evidence = "measured"  // a counter that went back, a passkey that failed to sign
 	Cell     Evidence = "cell+word" // password and an unused cell
+	Witness  Evidence = "witness"   // who printed the card saw the person open it, closed and with its word inside
 )
 
 // Basis is who asks, and on what evidence.
@@ -77,7 +78,7 @@ type Event string
 const (
 	EpochMoves Event = "epoch"  // every session, token and pending signature ends
 	LevelSet   Event = "level"  // the level is that of the act
-	CardVoided Event = "voided" // the card before is void
+	CardVoided Event = "voided" // what the person entered with by card is void
 )
 
 // Row is one line of a table.

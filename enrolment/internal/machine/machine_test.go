@@ -118,7 +118,12 @@ func TestIllegalPairs(t *testing.T) {
 		{"no registrar approves a later enrolment", Proposal, []State{Waits}, ApproveEnrolment, []Actor{Registrar}, nil},
 		{"no registrar approves a lifting", Proposal, []State{Waits}, ApproveLift, []Actor{Registrar}, nil},
 		{"what was withdrawn or rejected is never approved", Proposal, []State{Withdrawn, Rejected, InEffect}, ApproveFirst, nil, nil},
-		{"no card later than the first visit", Card, []State{Nothing, CardLive}, PrintCard, staff, []Evidence{Word, Session, Key, Signed}},
+		{"no card later than the first visit but by a recovery", Card, []State{CardOrdered, CardPrinted, CardLive}, AskCard, staff, []Evidence{Word, Session, Key, Signed, First}},
+		{"no sheet without an order", Card, []State{Nothing}, PrintCard, staff, nil},
+		{"who ordered a sheet does not print it", Card, nil, PrintCard, staff, []Evidence{Own, Word, Signed, First, Counter}},
+		{"who ordered a sheet does not open it", Card, nil, OpenCard, nil, []Evidence{Own, Word, Signed, First, Counter, Another}},
+		{"nobody enters with a closed sheet", Card, []State{Nothing, CardOrdered, CardPrinted}, EnterByCard, nil, nil},
+		{"nobody of staff sets a password", Card, nil, SetPassword, staff, nil},
 		{"no second founding", Deployment, []State{Founded}, Found, nil, nil},
 		{"an ended post stays ended", Post, []State{PostEnded}, ApprovePost, nil, nil},
 		{"no post by one", Post, []State{PostProposed}, ApprovePost, nil, []Evidence{Signed, Word, Own}},
@@ -129,6 +134,9 @@ func TestIllegalPairs(t *testing.T) {
 		}
 		if c.with == nil {
 			c.with = a.evidence
+		}
+		if c.from == nil {
+			c.from = a.states
 		}
 		for _, from := range c.from {
 			for _, by := range c.by {
@@ -142,11 +150,12 @@ func TestIllegalPairs(t *testing.T) {
 	}
 }
 
-// TestReprintVoids: a card is never printed beside another that still counts.
+// TestReprintVoids: a sheet is never printed, ordered or refused beside another that still counts.
 func TestReprintVoids(t *testing.T) {
 	t.Parallel()
 	for _, r := range Card.Rows {
-		if got, want := r.Has(CardVoided), r.Do == PrintCard && r.From == CardLive; got != want {
+		want := slices.Contains([]Command{OrderCard, RefuseCard, VoidCard}, r.Do) || r.Do == PrintCard && (r.By != Demo || r.From == CardLive)
+		if got := r.Has(CardVoided); got != want {
 			t.Errorf("%+v: voids %v, want %v", r, got, want)
 		}
 	}

@@ -75,22 +75,36 @@ var Credential = table("credential",
 	each(states(KeyActive, KeySuspect, KeySuspended), RevokeKey, actors(Holder, Registrar, Supervisor, Administrator), Signed, KeyRevoked, EpochMoves),
 )
 
-// CardLive is a code card, with its password, that can be used.
-const CardLive State = "live"
-
-// Commands on the code card and its password.
+// States of password and code sheet. Whoever sees the password never sees the
+// sheet: see design note 0024.
 const (
+	CardOrdered State = "ordered" // approved; the password is taken, the sheet is not printed yet
+	CardPrinted State = "printed" // closed, on its way to the person; nobody enters with it
+	CardLive    State = "live"
+)
+
+// Commands on the code sheet and its password.
+const (
+	AskCard     Command = "ask" // the password is typed at the counter, for the act that is drawn up next
+	OrderCard   Command = "order"
 	PrintCard   Command = "print"
+	OpenCard    Command = "open"
+	RefuseCard  Command = "refuse" // the sheet came open, or never
+	VoidCard    Command = "void"
 	SetPassword Command = "password"
 	EnterByCard Command = "enter"
 )
 
-// Card is the table of password and code card.
+// Card is the table of password and code sheet. Another is whoever did not order
+// it and is not the person: who orders it may have seen the password.
 var Card = table("card",
-	each(states(Nothing), SetPassword, actors(Registrar), First, Nothing),
-	each(states(CardLive), SetPassword, actors(Registrar), First, CardLive),
-	each(states(Nothing), PrintCard, actors(Registrar), First, CardLive),
-	each(states(CardLive), PrintCard, actors(Registrar), First, CardLive, CardVoided), // a reprint
+	each(states(Nothing), AskCard, actors(Registrar), First, stays),
+	each(states(Nothing, CardOrdered, CardPrinted, CardLive), AskCard, actors(Registrar), Counter, stays),
+	each(states(Nothing, CardOrdered, CardPrinted, CardLive), OrderCard, actors(Supervisor, Registrar), Approved, CardOrdered, CardVoided),
+	each(states(CardOrdered, CardPrinted), PrintCard, actors(Registrar, Supervisor), Another, CardPrinted, CardVoided),
+	each(states(CardPrinted), OpenCard, actors(Registrar, Supervisor), Witness, CardLive),
+	each(states(CardPrinted), RefuseCard, actors(Registrar, Supervisor), Another, CardOrdered, CardVoided),
+	each(states(Nothing, CardOrdered, CardPrinted, CardLive), VoidCard, actors(Supervisor), Approved, Nothing, CardVoided),
 	each(states(CardLive), EnterByCard, actors(Holder), Cell, CardLive),
 	each(states(Nothing, CardLive), SetPassword, actors(Demo), Word, stays),
 	each(states(Nothing), PrintCard, actors(Demo), Word, CardLive),

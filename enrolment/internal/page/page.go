@@ -127,6 +127,7 @@ type Counter struct {
 	Appoint   bool
 	Grant     bool      // give roles of staff
 	People    bool      // look people up
+	Sheets    bool      // print code cards, and see them opened
 	Proposals []Waiting // of this person
 }
 
@@ -226,7 +227,16 @@ type Notice struct {
 // PrintedCard is a fresh code card.
 type PrintedCard struct {
 	Card web.CodeCardView
-	Path string // of the ticket
+	Path string // of where to go afterwards
+}
+
+// Sheet is the code card of somebody whom somebody else attended to.
+type Sheet struct {
+	Path, Name string
+	Number     string // outside the closed card; empty before it is printed
+	Mine       bool   // printed by who looks
+	At         time.Time
+	Rows       []web.RowView
 }
 
 // Person is somebody as staff sees her who stops her or ends what she holds.

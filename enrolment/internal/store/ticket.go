@@ -82,10 +82,11 @@ func TicketsOf(q db.Querier, registrar identity.PersonID, now time.Time) ([]Tick
 
 // TakeTicket puts a ticket into a registrar's hand until a time, unless it is
 // in another's, over, or the registrar's own. ErrNone otherwise. Taken from a
-// hand whose time is up, it has no draft any more.
+// hand whose time is up, it has no draft any more, and taken by somebody else, no
+// password that was typed before the one who had it.
 func TakeTicket(tx *db.Tx, id string, registrar identity.PersonID, until, now time.Time) (Ticket, error) {
 	return scanTicket(tx.QueryRow(`UPDATE enrolment_ticket SET state = 'en_mostrador', registrar = $2, locked_until = $3,
-		draft = CASE WHEN registrar = $2 AND state = 'en_mostrador' THEN draft ELSE '' END
+		draft = CASE WHEN registrar = $2 AND state = 'en_mostrador' THEN draft ELSE '' END, card = CASE WHEN registrar = $2 THEN card ELSE 0 END
 		WHERE id = $1 AND person <> $2 AND expires_at > $4
 		AND (state = 'abierto' OR state = 'en_mostrador' AND (registrar = $2 OR locked_until <= $4)) RETURNING `+ticketColumns,
 		id, string(registrar), db.Micros(until), db.Micros(now)).Scan)
@@ -104,10 +105,10 @@ func DraftTicket(tx *db.Tx, id string, registrar identity.PersonID, draft identi
 		id, string(registrar), string(draft), db.Micros(until), db.Micros(now)))
 }
 
-// CardTicket notes that a code card was printed for a ticket in hand that has
-// no draft yet; ErrNone otherwise.
+// CardTicket notes that a password was typed for a ticket in hand that has no
+// draft and no passkey made for it yet; ErrNone otherwise.
 func CardTicket(tx *db.Tx, id string, registrar identity.PersonID, now time.Time) error {
-	return one(tx.Exec(`UPDATE enrolment_ticket SET card = 1 WHERE id = $1 AND registrar = $2 AND state = 'en_mostrador' AND locked_until > $3 AND draft = ''`,
+	return one(tx.Exec(`UPDATE enrolment_ticket SET card = 1 WHERE id = $1 AND registrar = $2 AND state = 'en_mostrador' AND locked_until > $3 AND draft = '' AND credential = ''`,
 		id, string(registrar), db.Micros(now)))
 }
 
@@ -139,5 +140,5 @@ func ClaimTicket(tx *db.Tx, id string, browser []byte) error {
 
 // MadeKey notes the one passkey that a ticket of recovery made; ErrNone if it has one.
 func MadeKey(tx *db.Tx, id string, credential identity.CredentialID) error {
-	return one(tx.Exec(`UPDATE enrolment_ticket SET credential = $2 WHERE id = $1 AND recovery = 1 AND credential = '' AND state = 'en_mostrador' AND draft = ''`, id, string(credential)))
+	return one(tx.Exec(`UPDATE enrolment_ticket SET credential = $2 WHERE id = $1 AND recovery = 1 AND credential = '' AND card = 0 AND state = 'en_mostrador' AND draft = ''`, id, string(credential)))
 }

@@ -9,10 +9,15 @@
 // and the table decides. So a line that is added to a table is a line that the
 // search uses.
 //
+// The attacker sees, copies and keeps whatever passes over her own desk: a
+// password typed there, now or at a later visit, a sheet that she prints, and a
+// closed one on its way, which she opens.
+//
 // What it takes for granted, and what no table can show: honest people approve
-// only what they checked themselves, the person leaves the counter with the
-// sheet on which her codes are printed, and nobody has copied it (Options.Copies
-// takes that back). That cryptography holds is not tried here.
+// only what they checked themselves; whoever sees a closed sheet opened notices
+// that it was open already (Options.Unnoticed takes that back); and the person
+// types her password before nobody who printed her sheet, nor shows the sheet
+// (Options.Careless). That cryptography holds is not tried here.
 //
 // Only tests import it.
 package explore
@@ -93,9 +98,14 @@ type World struct {
 	ByEvil     bool     // it names evil
 	Helper     bool     // the helper has a role, or a post
 	Holds      bool     // the ticket is in the attacker's hand
-	Handed     bool     // she holds a card that counts
-	Kept       bool     // the attacker holds one that counts
-	Told       bool     // the attacker knows the password
+	Card       m.State  // password and code card
+	WithCard   bool     // the enrolment that waits orders a card
+	ByCard     bool     // the recovery that waits does
+	Told       bool     // the attacker knows the password of the card
+	Ordered    bool     // the attacker ordered the card
+	Printed    bool     // or printed it
+	Copied     bool     // or knows its cells
+	Broken     bool     // it was opened on its way
 	Refounded  bool
 }
 
@@ -111,7 +121,7 @@ func Scenarios() []Scenario {
 	withKey := requested
 	withKey.Own = m.KeyActive
 	live := World{Deployment: m.Founded, Victim: m.Live, Proven: true, Own: m.KeyActive, OwnActs: true}
-	carded := World{Deployment: m.Founded, Victim: m.Live, Proven: true, Handed: true}
+	carded := World{Deployment: m.Founded, Victim: m.Live, Proven: true, Card: m.CardLive}
 	stopped := live
 	stopped.Victim, stopped.Stolen = m.Suspended, true
 	byAct := stopped
@@ -141,8 +151,11 @@ func (s Step) String() string {
 // Options bound a search.
 type Options struct {
 	Depth int
-	// Copies lets a registrar copy a sheet that is handed over.
-	Copies bool
+	// Unnoticed lets a closed sheet be opened on its way without a trace.
+	Unnoticed bool
+	// Careless lets the person type her password before whoever printed her sheet,
+	// and show it to whoever saw her type.
+	Careless bool
 }
 
 // Report is what a search found.
@@ -197,6 +210,11 @@ func (g *game) enters(s m.State) bool {
 	return err == nil
 }
 
+func (g *game) entersByCard(s m.State) bool {
+	_, err := g.t.Card.Next(s, m.EnterByCard, m.Basis{By: m.Holder, With: m.Cell})
+	return err == nil
+}
+
 // gained names what the attacker has, or "".
 func (g *game) gained(w World) string {
 	active := w.Victim == m.Requested || w.Victim == m.Live
@@ -205,7 +223,7 @@ func (g *game) gained(w World) string {
 		return "a passkey of the attacker's enters as the victim"
 	case active && w.Stolen && g.enters(w.Own):
 		return "the stolen passkey enters again"
-	case active && w.Proven && w.Kept && w.Told:
+	case active && w.Proven && w.Told && w.Copied && g.entersByCard(w.Card):
 		return "a code card in the attacker's hand enters as the victim"
 	case w.Victim != m.Suspended && w.EvilActs:
 		return "a passkey of the attacker's signs as the victim"
@@ -242,11 +260,11 @@ func Walk(t Tables, a Attacker, from World, depth int, supported func(Step, Worl
 	return nil
 }
 
-// Waiting says which proposals wait: of an enrolment, a lifting, a role, a post.
-func (w World) Waiting() [4]bool {
+// Waiting says which proposals wait: of an enrolment, a lifting, a role, a post, a recovery.
+func (w World) Waiting() [5]bool {
 	is := func(p progress) bool { return p.State == m.Waits }
-	return [4]bool{is(w.Enrolment), is(w.Lift), is(w.RoleOf), is(w.PostOf)}
+	return [5]bool{is(w.Enrolment), is(w.Lift), is(w.RoleOf), is(w.PostOf), is(w.Recovery)}
 }
 
-// First reports whether the attacker may print a card.
+// First reports whether the attacker may take a password at a first visit.
 func (w World) First(a Attacker) bool { return (&game{a: a}).first(w) }

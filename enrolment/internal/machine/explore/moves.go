@@ -14,7 +14,7 @@ type game struct {
 }
 
 // everything that evidence can be.
-var evidence = []m.Evidence{m.Counter, m.Word, m.Session, m.Key, m.Secret, m.Signed, m.Approved, m.Together, m.First, m.Another, m.Own, m.Measured, m.Cell}
+var evidence = []m.Evidence{m.Counter, m.Word, m.Session, m.Key, m.Secret, m.Signed, m.Approved, m.Together, m.First, m.Another, m.Own, m.Measured, m.Cell, m.Witness}
 
 // learns reports whether reading the database tells a secret.
 func (g *game) learns(s Secret) bool {
@@ -45,9 +45,9 @@ func (g *game) brings(w World, e m.Evidence) bool {
 	case m.Counter: // a registrar opens a recovery and claims it herself; anybody may photograph a code
 		return g.recoverable(w) && (g.is(m.Registrar) || w.Fresh == m.Nothing && w.Stolen)
 	case m.Cell:
-		return w.Kept && w.Told
+		return w.Copied && w.Told
 	}
-	return false // Approved, Another and Own hang on a proposal, Together on a founding; the rest is the victim's or the system's
+	return false // Approved, Another, Own and Witness hang on a proposal, Together on a founding; the rest is the victim's or the system's
 }
 
 // capacities are those in which the attacker asks: staff, operator, or anybody
@@ -111,13 +111,6 @@ func lifted(w *World, row m.Row) {
 	w.Victim, w.ByAct, w.Lift = row.To, false, progress{}
 }
 
-func card(w World) m.State {
-	if w.Handed || w.Kept {
-		return m.CardLive
-	}
-	return m.Nothing
-}
-
 // attackRecord: person, passkeys, deployment, ticket.
 func (g *game) attackRecord(w World, yield func(Step, World)) {
 	if w.Victim != m.Nothing {
@@ -145,36 +138,7 @@ func (g *game) attackRecord(w World, yield func(Step, World)) {
 	if g.is(m.Registrar) && w.Deployment == m.Founded && w.Victim == m.Requested && !w.Holds && w.Enrolment.State == m.Nothing {
 		next := w
 		next.Holds = true
-		yield(Step{"attacker", "ticket", "open", m.Basis{By: m.Registrar, With: m.Signed}, ""}, next)
-	}
-}
-
-// attackCard: a sheet is handed over, or kept, as after a jam of the printer.
-func (g *game) attackCard(w World, yield func(Step, World)) {
-	if w.Victim == m.Nothing {
-		return
-	}
-	print := func(variant string, kept bool) {
-		g.try(w, g.t.Card, card(w), m.PrintCard, variant, yield, nil, func(n *World, r m.Row) {
-			if r.Has(m.CardVoided) {
-				n.Kept, n.Handed = false, false
-			}
-			n.Kept, n.Handed = n.Kept || kept || g.o.Copies, n.Handed || !kept
-			n.Told = true // who prints asks for the password, and may look on
-		})
-	}
-	print(", kept", true)
-	print(", handed over", false)
-	g.try(w, g.t.Card, card(w), m.SetPassword, "", yield, nil, func(n *World, _ m.Row) { n.Told = true })
-	if g.learns(Cells) && card(w) == m.CardLive && !w.Kept {
-		next := w
-		next.Kept = true
-		yield(Step{Who: "attacker", Table: "database", Do: "read cells"}, next)
-	}
-	if g.learns(Password) && card(w) == m.CardLive && !w.Told {
-		next := w
-		next.Told = true
-		yield(Step{Who: "attacker", Table: "database", Do: "read password"}, next)
+		yield(Step{"attacker", "ticket", "take", m.Basis{By: m.Registrar, With: m.Signed}, ""}, next)
 	}
 }
 
@@ -201,8 +165,9 @@ func (g *game) kinds(w World) []kind {
 		}
 		w.Victim, w.Proven, w.Holds = row.To, true, false
 		w.EvilActs, w.OwnActs = w.EvilActs || w.WithEvil, w.OwnActs || w.WithOwn
-		w.WithEvil, w.WithOwn, w.Enrolment = false, false, progress{}
-		return true
+		mine, withCard := w.Enrolment.Mine, w.WithCard
+		w.WithEvil, w.WithOwn, w.WithCard, w.Enrolment = false, false, false, progress{}
+		return !withCard || g.ordered(w, by, mine)
 	}
 	enrolment := func(w *World) *progress { return &w.Enrolment }
 	gain := func(p func(*World) *progress) func(*game, *World, m.Actor) bool {
@@ -215,8 +180,8 @@ func (g *game) kinds(w World) []kind {
 	return []kind{
 		{m.ProposeEnrolment, approveEnrolment, enrolment, func(w World) bool { return w.Victim != m.Nothing && w.Victim != m.Suspended }, " naming evil", func(w World) bool { return w.WithEvil }, func(w *World) { w.WithEvil, w.Holds = true, false }, enrol},
 		{m.ProposeEnrolment, approveEnrolment, enrolment, func(w World) bool {
-			return w.Victim == m.Requested && w.Holds && (w.Own == m.KeyActive || card(w) == m.CardLive)
-		}, " naming her own", func(w World) bool { return !w.WithEvil }, func(w *World) { w.WithOwn, w.Holds = w.Own == m.KeyActive, false }, enrol},
+			return w.Victim == m.Requested && w.Holds && (w.Own == m.KeyActive || g.asks(w, m.First))
+		}, " naming her own", func(w World) bool { return !w.WithEvil }, func(w *World) { w.WithOwn, w.WithCard, w.Holds = w.Own == m.KeyActive, w.Own != m.KeyActive, false }, enrol},
 		{m.ProposeLift, m.ApproveLift, func(w *World) *progress { return &w.Lift }, func(w World) bool { return w.Victim == m.Suspended && w.ByAct }, "", always, func(*World) {}, func(g *game, w *World, by m.Actor) bool {
 			do := m.Lift
 			if !w.Proven {
@@ -230,7 +195,9 @@ func (g *game) kinds(w World) []kind {
 		}},
 		{m.ProposeEnrolment, m.ApproveEnrolment, recovery, func(w World) bool { return g.recoverable(w) && w.Evil == m.KeyPending }, " a recovery naming evil",
 			func(w World) bool { return w.ByEvil }, func(w *World) { w.ByEvil = true }, recovered},
-		{m.ProposeEnrolment, m.ApproveEnrolment, recovery, func(World) bool { return false }, " a recovery naming her new one", func(w World) bool { return !w.ByEvil }, func(*World) {}, recovered},
+		{m.ProposeEnrolment, m.ApproveEnrolment, recovery, func(w World) bool { return g.is(m.Registrar) && g.recoverable(w) && g.asks(w, m.Counter) }, " a recovery with a card",
+			func(w World) bool { return w.ByCard }, func(w *World) { w.ByCard = true }, recovered},
+		{m.ProposeEnrolment, m.ApproveEnrolment, recovery, func(World) bool { return false }, " a recovery naming her new one", func(w World) bool { return !w.ByEvil && !w.ByCard }, func(*World) {}, recovered},
 		{m.ProposeRole, m.ApproveRole, role, func(World) bool { return true }, " for the helper, a role", always, func(*World) {}, gain(role)},
 		{m.ProposeAppointment, m.ApproveAppointment, post, func(World) bool { return true }, " for the helper, a post", always, func(*World) {}, gain(post)},
 	}
@@ -245,6 +212,9 @@ func recovered(g *game, w *World, by m.Actor) bool {
 		pending = w.Evil
 	}
 	key, err2 := g.t.Credential.Next(pending, m.ConfirmKey, b)
+	if w.ByCard {
+		err2 = nil
+	}
 	if err != nil || err2 != nil || w.ByAct {
 		return false
 	}
@@ -254,13 +224,25 @@ func recovered(g *game, w *World, by m.Actor) bool {
 		}
 		return s
 	}
-	w.Victim, w.Recovery, w.Handed, w.Kept, w.Told = person.To, progress{}, false, false, false
-	if w.ByEvil {
+	mine, byCard := w.Recovery.Mine, w.ByCard
+	w.Victim, w.Recovery = person.To, progress{}
+	switch {
+	case byCard:
+		w.Own, w.OwnActs, w.Evil, w.EvilActs, w.Stolen = replaced(w.Own), false, replaced(w.Evil), false, false
+	case w.ByEvil:
 		w.Own, w.OwnActs, w.Evil, w.EvilActs = replaced(w.Own), false, key.To, true
-	} else {
+	default:
 		w.Evil, w.EvilActs, w.Own, w.OwnActs, w.Stolen = replaced(w.Evil), false, key.To, true, false
 	}
-	w.Fresh, w.ByEvil = m.Nothing, false
+	w.Fresh, w.ByEvil, w.ByCard = m.Nothing, false, false
+	if byCard {
+		return g.ordered(w, by, mine)
+	}
+	row, err := g.t.Card.Next(w.Card, m.VoidCard, b)
+	if err != nil {
+		return false
+	}
+	g.voided(w, row)
 	return true
 }
 
@@ -290,9 +272,9 @@ func (g *game) attackProposals(w World, yield func(Step, World)) {
 			*k.at(&next) = progress{}
 			switch k.at(&next) { // an act that is withdrawn takes along what it named
 			case &next.Enrolment:
-				next.WithEvil, next.WithOwn = false, false
+				next.WithEvil, next.WithOwn, next.WithCard = false, false, false
 			case &next.Recovery:
-				next.ByEvil = false
+				next.ByEvil, next.ByCard = false, false
 			}
 			yield(Step{"attacker", g.t.Proposal.Name, m.Withdraw, m.Basis{By: m.Holder, With: m.Own}, k.variant}, next)
 		}
@@ -318,10 +300,10 @@ func (g *game) approvals(w World, k kind, relation m.Evidence, yield func(Step, 
 func (g *game) victim(w World, yield func(Step, World)) {
 	browser := m.Basis{By: m.Browser, With: m.Secret}
 	g.as("victim", w, g.t.Person, w.Victim, m.Register, m.Basis{By: m.Browser}, "", yield, func(n *World, r m.Row) { n.Victim = r.To })
-	if w.Victim == m.Requested && !w.Holds && w.Enrolment.State == m.Nothing && card(w) == m.Nothing {
+	if w.Victim == m.Requested && !w.Holds && w.Enrolment.State == m.Nothing {
 		g.as("victim", w, g.t.Credential, w.Own, m.AddKey, browser, "", yield, func(n *World, r m.Row) { n.Own = r.To })
 	}
-	if w.Own == m.KeyActive && !w.Stolen || w.Handed {
+	if w.Own == m.KeyActive && !w.Stolen || w.Card == m.CardLive {
 		g.as("victim", w, g.t.Person, w.Victim, m.Stop, m.Basis{By: m.Holder, With: m.Session}, "", yield, func(n *World, r m.Row) { stopped(n, r, false) })
 	}
 }
@@ -336,25 +318,20 @@ func (g *game) staff(w World, yield func(Step, World)) {
 	signed := m.Basis{By: m.Supervisor, With: m.Signed}
 	g.as("staff", w, g.t.Person, w.Victim, m.Stop, signed, "", yield, func(n *World, r m.Row) { stopped(n, r, true) })
 	g.as("staff", w, g.t.Credential, w.Own, m.RevokeKey, signed, "", yield, func(n *World, r m.Row) { n.Own, n.OwnActs, n.Stolen = r.To, false, false })
-	atFirst := w.Victim == m.Requested && !w.Proven && !w.Holds && w.Own != m.KeyActive && w.Evil != m.KeyActive && w.Enrolment.State == m.Nothing
-	if atFirst {
-		g.as("staff", w, g.t.Card, card(w), m.PrintCard, m.Basis{By: m.Registrar, With: m.First}, "", yield, func(n *World, r m.Row) {
-			if r.Has(m.CardVoided) {
-				n.Kept = false
-			}
-			n.Handed, n.Told = true, false
-		})
-	}
-	ready := w.Handed || w.Own == m.KeyActive && !w.Stolen
+	ready := w.Own == m.KeyActive && !w.Stolen || w.Own != m.KeyActive && w.Evil != m.KeyActive && g.asks(w, m.First)
 	if w.Victim == m.Requested && !w.Holds && ready && w.Enrolment.State == m.Nothing {
 		g.as("staff", w, g.t.Proposal, m.Nothing, m.ProposeEnrolment, m.Basis{By: m.Registrar, With: m.Another}, "", yield, func(n *World, r m.Row) {
-			n.Enrolment, n.WithOwn = progress{r.To, false}, w.Own == m.KeyActive
+			n.Enrolment, n.WithOwn, n.WithCard = progress{r.To, false}, w.Own == m.KeyActive, w.Own != m.KeyActive
 		})
 	}
+	g.staffCard(w, yield)
 	if w.Victim == m.Suspended && w.ByAct && !w.Stolen && w.Lift.State == m.Nothing {
 		g.as("staff", w, g.t.Proposal, m.Nothing, m.ProposeLift, m.Basis{By: m.Registrar, With: m.Another}, "", yield, func(n *World, r m.Row) { n.Lift = progress{r.To, false} })
 	}
 	if g.recoverable(w) && w.Recovery.State == m.Nothing {
+		if g.asks(w, m.Counter) {
+			g.as("staff", w, g.t.Proposal, m.Nothing, m.ProposeEnrolment, m.Basis{By: m.Registrar, With: m.Another}, " a recovery with a card", yield, func(n *World, r m.Row) { n.Recovery, n.ByCard = progress{r.To, false}, true })
+		}
 		if w.Fresh == m.Nothing {
 			g.as("victim", w, g.t.Credential, w.Fresh, m.AddKey, m.Basis{By: m.Browser, With: m.Counter}, " at the counter", yield, func(n *World, r m.Row) { n.Fresh = r.To })
 		} else {
@@ -363,8 +340,8 @@ func (g *game) staff(w World, yield func(Step, World)) {
 	}
 	for _, k := range g.kinds(w) {
 		at := *k.at(&w)
-		honest := k.variant == " a recovery naming her new one" && !w.ByEvil || !w.WithEvil && (w.Handed || w.WithOwn) && k.propose == m.ProposeEnrolment && k.variant == " naming her own" || k.propose == m.ProposeLift && !w.Stolen
-		if at.State != m.Waits || !honest {
+		honest := k.variant == " a recovery naming her new one" && !w.ByEvil || k.variant == " a recovery with a card" || !w.WithEvil && (w.WithCard || w.WithOwn) && k.propose == m.ProposeEnrolment && k.variant == " naming her own" || k.propose == m.ProposeLift && !w.Stolen
+		if at.State != m.Waits || !honest || !k.waits(w) {
 			continue
 		}
 		b := m.Basis{By: m.Supervisor, With: m.Another}
