@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"oruro.gob.bo/suti/enrolment/internal/store"
 	"oruro.gob.bo/suti/internal/act"
@@ -24,10 +25,19 @@ const (
 	FieldBirthDate = "birth_date"
 )
 
+// Fields of a recovery without a document.
+const (
+	FieldPresent = "present" // the person is there
+	FieldAnswers = "answers" // she knows what stands in her record
+)
+
 // Fields returns what has to be confirmed.
 func Fields() []string {
 	return []string{FieldOriginal, FieldDocument, FieldGiven, FieldSurnames, FieldBirthDate}
 }
+
+// VouchedFields returns what has to be confirmed of somebody without a document.
+func VouchedFields() []string { return []string{FieldPresent, FieldAnswers} }
 
 // role demands that a person holds a role of staff now.
 func (s *Service) role(ctx context.Context, p identity.PersonID, r act.Role, ins identity.InstitutionID) (*known, error) {
@@ -51,6 +61,11 @@ func (s *Service) OpenTicket(ctx context.Context, registrar identity.PersonID, c
 	}
 	if t.Person == registrar {
 		return Ticket{}, fmt.Errorf("%w: own ticket", act.ErrSelf)
+	}
+	if t.Vouched {
+		if err := s.undeciding(ctx, registrar, t.Person); err != nil {
+			return Ticket{}, err
+		}
 	}
 	entry, err := s.cfg.Audit.Prepare(ctx, audit.Entry{Kind: "enrolment.read.ticket", Subject: t.Person, Actor: actor(registrar), Object: t.ID, Outcome: audit.OutcomeOK, Purpose: "enrolment"})
 	if err != nil {
@@ -165,8 +180,15 @@ func (s *Service) Verify(ctx context.Context, registrar identity.PersonID, v Ver
 	if err != nil {
 		return Draft{}, err
 	}
+	if err := s.ripe(ctx, registrar, t); err != nil {
+		return Draft{}, err
+	}
 	var missing []string
-	for _, f := range Fields() {
+	fields := Fields()
+	if t.Vouched {
+		fields = VouchedFields()
+	}
+	for _, f := range fields {
 		if !slices.Contains(v.Confirmed, f) {
 			missing = append(missing, f)
 		}
@@ -184,6 +206,9 @@ func (s *Service) Verify(ctx context.Context, registrar identity.PersonID, v Ver
 	keys, err := s.keysOf(ctx, t.Person)
 	if t.Recovery {
 		v.Level = min(v.Level, p.Level, identity.N2)
+		if t.Vouched { // nobody saw a document
+			v.Level = min(v.Level, identity.N1)
+		}
 		if keys = nil; !t.Card {
 			keys, err = s.recovering(ctx, t)
 		}
@@ -227,9 +252,13 @@ func (s *Service) facts(ctx context.Context, t store.Ticket, p identity.Profile)
 		"birth_date": p.BirthDate.String(), "card": card, "document": string(p.Document.Type) + " " + p.Document.String(),
 		"given_names": p.Name.Given, "surnames": p.Name.Surnames(),
 	}
+	labels := []string{"birth_date", "card", "document", "given_names", "surnames"}
+	if t.Vouched {
+		values["vouched"], labels = strconv.Itoa(TrustedNeeded), append(labels, "vouched")
+	}
 	behind := map[string]fact{}
 	var commits []act.Fact
-	for _, label := range []string{"birth_date", "card", "document", "given_names", "surnames"} {
+	for _, label := range labels {
 		f := fact{Salt: act.NewSalt(), Value: values[label]}
 		c, err := act.Commit(label, f.Salt, []byte(f.Value))
 		if err != nil {

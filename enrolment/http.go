@@ -54,7 +54,7 @@ const (
 const keyAge = 10 * time.Minute
 
 // Routes registers /registro, /fundacion, /ventanilla, /cuenta/llaves,
-// /cuenta/registro and /cuenta/bloquear.
+// /cuenta/registro, /cuenta/confianza and /cuenta/bloquear.
 //
 // A passkey step at PATH is two posts of JSON: PATH/opciones returns
 // {"id", "options"}, PATH/fin takes {"id", "response"} and returns {"next"};
@@ -73,6 +73,7 @@ func (s *Service) Routes(c WebConfig) error {
 	w.counter()
 	w.people()
 	w.recovery()
+	w.trust()
 	w.own()
 	return nil
 }
@@ -248,6 +249,8 @@ var faults = []struct {
 	{ErrDraft, http.StatusNotFound, "draft_unknown", "enrolment.error.draft", "vencido"},
 	{ErrRace, http.StatusConflict, "race", "enrolment.problem.adelantado", "adelantado"},
 	{ErrKey, http.StatusConflict, "key_unusable", "enrolment.ticket.no_key_text", "llave"},
+	{ErrTrusted, http.StatusConflict, "trusted", "enrolment.error.trusted", "permiso"},
+	{ErrWaits, http.StatusConflict, "waits", "enrolment.error.waits", "vencido"},
 	{account.ErrPrinter, http.StatusForbidden, "printer", "enrolment.error.printer", "otra-persona"},
 	{ErrLastWay, http.StatusConflict, "last_way", "enrolment.error.last_way", "ultima-llave"},
 	{ErrApprovalNeeded, http.StatusForbidden, "two_people", "enrolment.error.two_people", "permiso"},

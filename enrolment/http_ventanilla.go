@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	"oruro.gob.bo/suti/enrolment/internal/machine"
 	"oruro.gob.bo/suti/enrolment/internal/page"
 	"oruro.gob.bo/suti/enrolment/passkey"
 	"oruro.gob.bo/suti/internal/act"
@@ -163,6 +164,13 @@ func (w *site) ticket(rw http.ResponseWriter, r *http.Request, v *web.Values, wr
 		if data.Code, data.Passkey, err = w.recoveryOf(r.Context(), who(r).Person(), t.ID); err != nil {
 			return err
 		}
+	}
+	if t.Vouched {
+		v, err := w.VouchingOf(r.Context(), who(r).Person(), t.ID)
+		if err != nil {
+			return err
+		}
+		data.Vouching = &page.Vouching{Have: v.Have, Ready: v.State == machine.VouchRipe, Until: v.Ripe}
 	}
 	if !t.Recovery {
 		if data.Similar, err = w.similar(r.Context(), t.Person, ""); err != nil {

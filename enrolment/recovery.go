@@ -32,6 +32,10 @@ var inCounter = machine.Basis{By: machine.Browser, With: machine.Counter}
 // registrar. Errors: act.ErrRole, act.ErrSelf, account.ErrUnknown, account.ErrState
 // for somebody who has proven nothing, or whom an act stops: that is lifted first.
 func (s *Service) OpenRecovery(ctx context.Context, registrar, person identity.PersonID) (Ticket, error) {
+	return s.openRecovery(ctx, registrar, person, false)
+}
+
+func (s *Service) openRecovery(ctx context.Context, registrar, person identity.PersonID, vouched bool) (Ticket, error) {
 	k, err := s.role(ctx, registrar, act.Registrar, "")
 	if err != nil {
 		return Ticket{}, err
@@ -53,7 +57,10 @@ func (s *Service) OpenRecovery(ctx context.Context, registrar, person identity.P
 	if err != nil {
 		return Ticket{}, err
 	}
-	code, now := newCode(), s.now()
+	code, now, life := newCode(), s.now(), RecoveryLifetime
+	if vouched {
+		life = VouchedLifetime
+	}
 	keyed, err := s.codeKey(ctx, code)
 	if err != nil {
 		return Ticket{}, err
@@ -63,7 +70,7 @@ func (s *Service) OpenRecovery(ctx context.Context, registrar, person identity.P
 		return Ticket{}, err
 	}
 	t := store.Ticket{
-		ID: identity.NewID(prefixTicket, now), Person: person, CodeKey: keyed, Browser: []byte{}, Recovery: true, Created: now, Expires: now.Add(RecoveryLifetime),
+		ID: identity.NewID(prefixTicket, now), Person: person, CodeKey: keyed, Browser: []byte{}, Recovery: true, Vouched: vouched, Created: now, Expires: now.Add(life),
 	}
 	t.CodeSealed = envelope.Seal(key, []byte(code), envelope.Place("enrolment_ticket", "code", t.ID))
 	err = s.cfg.DB.Write(ctx, func(tx *db.Tx) error {

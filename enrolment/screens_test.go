@@ -105,6 +105,30 @@ func TestScreens(t *testing.T) {
 	}
 	look("tarjeta-cerrada", "/ventanilla/tarjetas/"+string(carded.id))
 
+	friends := []*member{h.enrol(identity.N2), h.enrol(identity.N2)}
+	owner := h.enrol(identity.N2)
+	h.trusts(owner, friends...)
+	h.clock.Add(enrolment.TrustedSettle)
+	if err := h.svc.NameTrusted(h.ctx(), owner.id, friends[0].doc, "mi hermana Rosa"); err != nil {
+		t.Fatal(err)
+	}
+	s.cookie(b, "quien", string(h.registrar.id))
+	look("persona-sin-documento", "/ventanilla/personas/"+string(owner.id))
+	vouched, err := h.svc.OpenVouched(h.ctx(), h.registrar.id, owner.id)
+	if err == nil {
+		err = h.svc.Vouch(h.ctx(), friends[0].id, vouched.Code)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	look("ticket-sin-documento", "/ventanilla/ticket/"+vouched.ID)
+	s.cookie(b, "quien", string(owner.id))
+	look("confianza", "/cuenta/confianza")
+	look("confianza-nombrar", "/cuenta/confianza/nombrar")
+	s.cookie(b, "quien", string(friends[0].id))
+	look("confianza-de-otra", "/cuenta/confianza")
+	look("confianza-responder", "/cuenta/confianza/responder")
+
 	m := h.enrol(identity.N2)
 	d, err := h.svc.Appoint(h.ctx(), clerk.id, enrolment.AppointmentRequest{Person: m.id, Post: post.ID, Kind: identity.Titular, LegalAct: "RAD 12/2026"})
 	h.do(d, err, clerk)

@@ -164,6 +164,9 @@ func (s *Service) approver(ctx context.Context, c *act.Chain, w Waiting, p ident
 	case w.Person:
 		return "", fmt.Errorf("%w: about the approver", act.ErrSelf)
 	}
+	if err := s.deciding(ctx, p, w); err != nil {
+		return "", err
+	}
 	do, ins := machine.ApproveOther, identity.InstitutionID("")
 	switch b := w.Statement.Body.(type) {
 	case *act.Enrolment:

@@ -30,6 +30,7 @@ type Ticket struct {
 	Draft       identity.ActID // of the enrolment, once it is drawn up
 	Card        bool           // a code card was printed
 	Recovery    bool           // of somebody who is known already
+	Vouched     bool           // without a document, by her people of trust
 	Expires     time.Time
 	// Code is what the person shows at the counter, "XXXX-XXXX"; only where the
 	// browser that registered asks.
@@ -37,7 +38,7 @@ type Ticket struct {
 }
 
 func ticketOf(t store.Ticket) Ticket {
-	return Ticket{ID: t.ID, Person: t.Person, State: t.State, Registrar: t.Registrar, LockedUntil: t.LockedUntil, Draft: t.Draft, Card: t.Card, Recovery: t.Recovery, Expires: t.Expires}
+	return Ticket{ID: t.ID, Person: t.Person, State: t.State, Registrar: t.Registrar, LockedUntil: t.LockedUntil, Draft: t.Draft, Card: t.Card, Recovery: t.Recovery, Vouched: t.Vouched, Expires: t.Expires}
 }
 
 const (

@@ -65,6 +65,8 @@ type Kind string
 // i18n:use notify.unblocked.* i18n:use notify.verified.*
 // i18n:use notify.sign_request.* i18n:use notify.signed.* i18n:use notify.appointed.*
 // i18n:use notify.rejected.* i18n:use notify.card_opened.*
+// i18n:use notify.recovery_opened.* i18n:use notify.recovery_vouched.*
+// i18n:use notify.trusted_accepted.* i18n:use notify.trust_asked.*
 const (
 	PasskeyAdded     Kind = "passkey_added"
 	PasskeySuspended Kind = "passkey_suspended"
@@ -79,11 +81,15 @@ const (
 	SignRequest      Kind = "sign_request" // a document waits for the person's signature
 	Signed           Kind = "signed"
 	Appointed        Kind = "appointed"
+	RecoveryOpened   Kind = "recovery_opened"  // somebody at a counter wants to enter as the person anew
+	RecoveryVouched  Kind = "recovery_vouched" // one of her people of trust said that it is her
+	TrustedAccepted  Kind = "trusted_accepted"
+	TrustAsked       Kind = "trust_asked" // somebody named the person
 )
 
 // Kinds returns every kind.
 func Kinds() []Kind {
-	return []Kind{PasskeyAdded, PasskeySuspended, PasskeyRevoked, CardIssued, CardOpened, PasswordSet, Blocked, Unblocked, Verified, Rejected, SignRequest, Signed, Appointed}
+	return []Kind{PasskeyAdded, PasskeySuspended, PasskeyRevoked, CardIssued, CardOpened, PasswordSet, Blocked, Unblocked, Verified, Rejected, SignRequest, Signed, Appointed, RecoveryOpened, RecoveryVouched, TrustedAccepted, TrustAsked}
 }
 
 // Notice tells one person of one thing.

@@ -37,6 +37,7 @@ const (
 	PathNotMe   = "/cuenta/otra-persona" // for web.Page.NotMe
 	PathKeys    = "/cuenta/llaves"       // of enrolment
 	PathBlock   = "/cuenta/bloquear"     // of enrolment
+	PathTrusted = "/cuenta/confianza"    // of enrolment
 )
 
 // Account is what the provider knows of a person's sessions and permissions.
@@ -140,7 +141,7 @@ func Register(c Config) error {
 // lie in it.
 func Nav(current string) []web.NavItem {
 	items := []web.NavItem{
-		{Path: PathAccount, Text: "console.nav.data"}, {Path: PathKeys, Text: "console.nav.keys"}, {Path: "/cuenta/sesiones", Text: "console.nav.sessions"},
+		{Path: PathAccount, Text: "console.nav.data"}, {Path: PathKeys, Text: "console.nav.keys"}, {Path: PathTrusted, Text: "console.nav.trusted"}, {Path: "/cuenta/sesiones", Text: "console.nav.sessions"},
 		{Path: "/cuenta/permisos", Text: "console.nav.permissions"}, {Path: "/cuenta/actividad", Text: "console.nav.activity"},
 	}
 	for i := range items {

@@ -37,6 +37,10 @@ var kinds = map[string]notify.Kind{
 	"enrolment.account.reactivated":     notify.Unblocked,
 	"enrolment.registration.approved":   notify.Verified,
 	"enrolment.registration.rejected":   notify.Rejected,
+	"enrolment.recovery.opened":         notify.RecoveryOpened,
+	"enrolment.recovery.vouched":        notify.RecoveryVouched,
+	"enrolment.trusted.accepted":        notify.TrustedAccepted,
+	"enrolment.trusting.named":          notify.TrustAsked,
 	"enrolment.appointment.approved":    notify.Appointed,
 	"signer.request.signed":             notify.Signed,
 }

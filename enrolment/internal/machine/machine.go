@@ -41,6 +41,7 @@ const (
 	Browser          Actor = "browser"  // whoever registers, without a session
 	Operator         Actor = "operator" // of the machine, whose word stands behind no signature
 	System           Actor = "system"   // this program, on what it measures
+	Contact          Actor = "contact"  // whom the person trusts to say that she is herself
 	Demo             Actor = "demo"     // the seeded people of a demonstration
 )
 
@@ -62,6 +63,8 @@ const (
 	Own      Evidence = "own"       // the proposer
 	Measured Evidence = "measured"  // a counter that went back, a passkey that failed to sign
 	Cell     Evidence = "cell+word" // password and an unused cell
+	Settled  Evidence = "settled"   // the code of the recovery, by one who accepted long enough ago and is not of those who decide
+	Waited   Evidence = "waited"    // so many have vouched, the time of waiting is over, and she did not object
 	Witness  Evidence = "witness"   // who printed the card saw the person open it, closed and with its word inside
 )
 

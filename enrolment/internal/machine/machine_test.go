@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var all = []*Machine{Person, Credential, Card, Post, Proposal, Role, Deployment}
+var all = []*Machine{Person, Credential, Card, Trust, Vouching, Post, Proposal, Role, Deployment}
 
 // alphabet is everything that the tables speak of.
 type alphabet struct {
@@ -78,7 +78,7 @@ func TestTables(t *testing.T) {
 func TestFinal(t *testing.T) {
 	t.Parallel()
 	for m, want := range map[*Machine][]State{
-		Person: nil, Credential: {KeyRevoked}, Card: nil, Post: {PostEnded}, Proposal: {InEffect, Withdrawn}, Role: {RoleEnded}, Deployment: {Founded},
+		Person: nil, Credential: {KeyRevoked}, Card: nil, Trust: {TrustEnded}, Vouching: nil, Post: {PostEnded}, Proposal: {InEffect, Withdrawn}, Role: {RoleEnded}, Deployment: {Founded},
 	} {
 		var got []State
 		for _, s := range m.alphabet().states {
@@ -124,6 +124,11 @@ func TestIllegalPairs(t *testing.T) {
 		{"who ordered a sheet does not open it", Card, nil, OpenCard, nil, []Evidence{Own, Word, Signed, First, Counter, Another}},
 		{"nobody enters with a closed sheet", Card, []State{Nothing, CardOrdered, CardPrinted}, EnterByCard, nil, nil},
 		{"nobody of staff sets a password", Card, nil, SetPassword, staff, nil},
+		{"nobody is trusted without accepting", Trust, []State{Nothing}, NameTrusted, []Actor{Contact, Registrar, Supervisor, Operator, System}, nil},
+		{"nobody accepts for somebody else", Trust, nil, AcceptTrusted, append(staff, Holder), nil},
+		{"nobody of staff vouches", Vouching, nil, VouchFor, append(staff, Holder), nil},
+		{"one voucher is not enough", Vouching, []State{VouchOpen, VouchOne}, Ripen, nil, nil},
+		{"nobody shortens the wait", Vouching, nil, Ripen, []Actor{Holder, Contact, Registrar, Supervisor, Administrator, Operator}, nil},
 		{"no second founding", Deployment, []State{Founded}, Found, nil, nil},
 		{"an ended post stays ended", Post, []State{PostEnded}, ApprovePost, nil, nil},
 		{"no post by one", Post, []State{PostProposed}, ApprovePost, nil, []Evidence{Signed, Word, Own}},

@@ -111,6 +111,54 @@ var Card = table("card",
 	each(states(CardLive), PrintCard, actors(Demo), Word, CardLive, CardVoided),
 )
 
+// States of a trust: that somebody may say of a person that she is herself.
+const (
+	TrustProposed State = "propuesta"
+	TrustAccepted State = "aceptada"
+	TrustEnded    State = "terminada"
+)
+
+// Commands on a trust.
+const (
+	NameTrusted   Command = "name"
+	AcceptTrusted Command = "accept"
+	EndTrusted    Command = "end-trust"
+)
+
+// Trust is the table of a trust. Either side ends it, at once.
+var Trust = table("trust",
+	each(states(Nothing), NameTrusted, actors(Holder), Key, TrustProposed),
+	each(states(TrustProposed), AcceptTrusted, actors(Contact), Key, TrustAccepted),
+	each(states(TrustProposed, TrustAccepted), EndTrusted, actors(Holder, Contact), Session, TrustEnded),
+)
+
+// States of a recovery without a document.
+const (
+	VouchOpen State = "abierta"
+	VouchOne  State = "una"
+	VouchTwo  State = "dos" // enough; the time of waiting runs
+	VouchRipe State = "madura"
+)
+
+// Commands on such a recovery. What it leads to is proposed and approved like
+// every recovery; it is proposed when it is ripe.
+const (
+	OpenVouching  Command = "open-vouching"
+	VouchFor      Command = "vouch"
+	Ripen         Command = "ripen"
+	CancelRecover Command = "cancel"
+)
+
+// Vouching is the table of a recovery without a document. Nobody who vouches is
+// of those who open, propose or approve it.
+var Vouching = table("vouching",
+	each(states(Nothing), OpenVouching, actors(Registrar), Another, VouchOpen),
+	each(states(VouchOpen), VouchFor, actors(Contact), Settled, VouchOne),
+	each(states(VouchOne), VouchFor, actors(Contact), Settled, VouchTwo),
+	each(states(VouchTwo), Ripen, actors(System), Waited, VouchRipe),
+	each(states(VouchOpen, VouchOne, VouchTwo, VouchRipe), CancelRecover, actors(Holder), Session, Nothing),
+)
+
 // States of an appointment.
 const (
 	PostProposed State = "propuesto"

@@ -148,6 +148,15 @@ type Ticket struct {
 	Recovery bool
 	Code     string
 	Similar  []Alike
+	// Vouching is of a recovery without a document.
+	Vouching *Vouching
+}
+
+// Vouching is how far a recovery without a document is.
+type Vouching struct {
+	Have  int
+	Ready bool
+	Until time.Time
 }
 
 // Alike is somebody proven already who may be the same person; empty where only
@@ -267,4 +276,19 @@ type Reason struct {
 	Path string
 	Rows []web.RowView
 	Kind string // stop, record, lift or function
+}
+
+// Trust is the people of trust of somebody, and whose she is.
+type Trust struct {
+	Path        string
+	Mine, Asked []Trusted
+	May         bool // name another
+	Recovery    bool // one is open
+}
+
+// Trusted is one of them.
+type Trusted struct {
+	ID, Name string
+	Accepted bool
+	Counts   time.Time // from when on; zero if she counts already
 }

@@ -30,25 +30,26 @@ type Ticket struct {
 	Draft       identity.ActID
 	Card        bool
 	Recovery    bool                  // of somebody who is known already
+	Vouched     bool                  // without a document, by those she trusts
 	Credential  identity.CredentialID // made for it
 	Created     time.Time
 	Expires     time.Time
 }
 
-const ticketColumns = `id, person, code, code_sealed, browser, state, registrar, locked_until, draft, card, created_at, expires_at, recovery, credential`
+const ticketColumns = `id, person, code, code_sealed, browser, state, registrar, locked_until, draft, card, created_at, expires_at, recovery, credential, vouched`
 
 func scanTicket(scan func(...any) error) (Ticket, error) {
 	var t Ticket
-	var locked, created, expires, card, recovery int64
-	err := scan(&t.ID, &t.Person, &t.CodeKey, &t.CodeSealed, &t.Browser, &t.State, &t.Registrar, &locked, &t.Draft, &card, &created, &expires, &recovery, &t.Credential)
-	t.LockedUntil, t.Created, t.Expires, t.Card, t.Recovery = db.Time(locked), db.Time(created), db.Time(expires), card == 1, recovery == 1
+	var locked, created, expires, card, recovery, vouched int64
+	err := scan(&t.ID, &t.Person, &t.CodeKey, &t.CodeSealed, &t.Browser, &t.State, &t.Registrar, &locked, &t.Draft, &card, &created, &expires, &recovery, &t.Credential, &vouched)
+	t.LockedUntil, t.Created, t.Expires, t.Card, t.Recovery, t.Vouched = db.Time(locked), db.Time(created), db.Time(expires), card == 1, recovery == 1, vouched == 1
 	return t, none(err)
 }
 
 // PutTicket stores a fresh ticket.
 func PutTicket(tx *db.Tx, t Ticket) error {
-	_, err := tx.Exec(`INSERT INTO enrolment_ticket (`+ticketColumns+`) VALUES ($1, $2, $3, $4, $5, 'abierto', '', 0, '', 0, $6, $7, $8, '')`,
-		t.ID, string(t.Person), t.CodeKey, t.CodeSealed, t.Browser, db.Micros(t.Created), db.Micros(t.Expires), bit(t.Recovery))
+	_, err := tx.Exec(`INSERT INTO enrolment_ticket (`+ticketColumns+`) VALUES ($1, $2, $3, $4, $5, 'abierto', '', 0, '', 0, $6, $7, $8, '', $9)`,
+		t.ID, string(t.Person), t.CodeKey, t.CodeSealed, t.Browser, db.Micros(t.Created), db.Micros(t.Expires), bit(t.Recovery), bit(t.Vouched))
 	return err
 }
 
@@ -130,6 +131,18 @@ func bit(b bool) int64 {
 func VoidRecoveries(tx *db.Tx, person identity.PersonID) error {
 	_, err := tx.Exec(`UPDATE enrolment_ticket SET state = 'anulado', draft = '' WHERE person = $1 AND recovery = 1 AND state IN ('abierto', 'en_mostrador')`, string(person))
 	return err
+}
+
+// CancelRecoveries voids every recovery of a person that is not in effect, also one
+// that waits for its approval, and returns how many.
+func CancelRecoveries(tx *db.Tx, person identity.PersonID) (int64, error) {
+	return tx.Exec(`UPDATE enrolment_ticket SET state = 'anulado', draft = '' WHERE person = $1 AND recovery = 1 AND state IN ('abierto', 'en_mostrador', 'en_revision')`, string(person))
+}
+
+// OpenRecoveryOf returns the newest recovery of a person that is not in effect, or ErrNone.
+func OpenRecoveryOf(q db.Querier, person identity.PersonID, now time.Time) (Ticket, error) {
+	return scanTicket(q.QueryRow(`SELECT `+ticketColumns+` FROM enrolment_ticket WHERE person = $1 AND recovery = 1 AND state IN ('abierto', 'en_mostrador', 'en_revision')
+		AND (expires_at > $2 OR state = 'en_revision') ORDER BY created_at DESC LIMIT 1`, string(person), db.Micros(now)).Scan)
 }
 
 // ClaimTicket binds a ticket of recovery at a counter to the first browser; ErrNone

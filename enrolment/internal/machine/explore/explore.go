@@ -31,7 +31,7 @@ import (
 
 // Tables are the tables that are played.
 type Tables struct {
-	Person, Credential, Card, Post, Proposal, Role, Deployment *m.Machine
+	Person, Credential, Card, Vouching, Post, Proposal, Role, Deployment *m.Machine
 	// Stored says how the database keeps each secret: "keyed", "hash" or "clear".
 	Stored map[Secret]string
 }
@@ -49,7 +49,7 @@ const (
 
 // Real are the tables as the services use them.
 func Real() Tables {
-	return Tables{m.Person, m.Credential, m.Card, m.Post, m.Proposal, m.Role, m.Deployment,
+	return Tables{m.Person, m.Credential, m.Card, m.Vouching, m.Post, m.Proposal, m.Role, m.Deployment,
 		map[Secret]string{BrowserSecret: "hash", TicketCode: "keyed", Cells: "keyed", Password: "hash"}}
 }
 
@@ -58,6 +58,8 @@ type Attacker struct {
 	Name       string
 	Capacities []m.Actor // of staff, Operator, or none
 	Reads      bool      // the database
+	// Accomplices so many of the victim's people of trust are; none in [Attackers].
+	Accomplices int
 }
 
 // Attackers are all single-handed ones.
@@ -96,6 +98,9 @@ type World struct {
 	Fresh      m.State  // her new passkey, made at a counter
 	Recovery   progress // by which her new passkey, or evil, replaces the others
 	ByEvil     bool     // it names evil
+	Vouch      m.State  // a recovery without a document
+	Vouched    int      // by so many accomplices
+	ByVouch    bool     // the recovery that waits is such a one
 	Helper     bool     // the helper has a role, or a post
 	Holds      bool     // the ticket is in the attacker's hand
 	Card       m.State  // password and code card
@@ -156,6 +161,8 @@ type Options struct {
 	// Careless lets the person type her password before whoever printed her sheet,
 	// and show it to whoever saw her type.
 	Careless bool
+	// Unreachable: no notice reaches her, and she does not look, for three days.
+	Unreachable bool
 }
 
 // Report is what a search found.

@@ -206,3 +206,75 @@ func TestCopiedSheet(t *testing.T) {
 	}
 	t.Logf("%s\n%s", r.Found, path(r))
 }
+
+// withAccomplices are all attackers, with so many of the victim's people of trust.
+func withAccomplices(n int) []explore.Attacker {
+	out := explore.Attackers()
+	for i := range out {
+		out[i].Accomplices = n
+	}
+	return out
+}
+
+// known are beginnings in which the victim is somebody who can be recovered.
+func known() []explore.Scenario {
+	var out []explore.Scenario
+	for _, s := range explore.Scenarios() {
+		if s.World.Proven {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func searched(t explore.Tables, as []explore.Attacker, o explore.Options) (found explore.Report, states int) {
+	for _, a := range as {
+		for _, s := range known() {
+			r := explore.Search(t, a, s, o)
+			if states += r.States; r.Found != "" {
+				return r, states
+			}
+		}
+	}
+	return found, states
+}
+
+// TestPeopleOfTrust states what is proven of a recovery without a document, in
+// which honest staff believe the vouchers and see no document: one accomplice
+// among her people of trust, with one member of staff of any role, reaches
+// nothing, even of somebody who cannot be reached; and any number of them reach
+// nothing while she can object. Enough of them, of somebody who does not hear of
+// it for three days, do: that is known.
+func TestPeopleOfTrust(t *testing.T) {
+	t.Parallel()
+	const depth = 7 // from somebody enrolled; a takeover needs seven
+	if r, n := searched(explore.Real(), withAccomplices(1), explore.Options{Depth: depth, Unreachable: true}); r.Found != "" {
+		t.Errorf("one accomplice: %s\n%s", r.Found, path(r))
+	} else {
+		t.Logf("one accomplice, she is not reached: %d states", n)
+	}
+	if r, n := searched(explore.Real(), withAccomplices(3), explore.Options{Depth: depth}); r.Found != "" {
+		t.Errorf("three accomplices, she can object: %s\n%s", r.Found, path(r))
+	} else {
+		t.Logf("three accomplices, she can object: %d states", n)
+	}
+	r, _ := searched(explore.Real(), withAccomplices(2), explore.Options{Depth: depth, Unreachable: true})
+	if r.Found == "" {
+		t.Error("enough accomplices of somebody who is not reached: the search finds nothing, so it proves nothing")
+	}
+	t.Logf("two accomplices, she is not reached: %s\n%s", r.Found, path(r))
+	for name, c := range map[string]struct {
+		row machine.Row
+		n   int
+		o   explore.Options
+	}{
+		"one voucher is enough": {machine.Row{From: machine.VouchOne, Do: machine.Ripen, By: machine.System, With: machine.Waited, To: machine.VouchRipe}, 1, explore.Options{Depth: depth, Unreachable: true}},
+		"without a wait":        {machine.Row{From: machine.VouchTwo, Do: machine.Ripen, By: machine.Browser, With: machine.Another, To: machine.VouchRipe}, 2, explore.Options{Depth: depth}},
+	} {
+		broken := explore.Real()
+		broken.Vouching = more(broken.Vouching, nil, c.row)
+		if r, _ := searched(broken, withAccomplices(c.n), c.o); r.Found == "" {
+			t.Errorf("%s: the search finds nothing", name)
+		}
+	}
+}

@@ -98,6 +98,7 @@ func (g *game) moves(w World, yield func(Step, World)) {
 	g.attackRecord(w, yield)
 	g.attackCard(w, yield)
 	g.attackProposals(w, yield)
+	g.vouching(w, yield)
 	g.victim(w, yield)
 	g.staff(w, yield)
 }
@@ -234,7 +235,7 @@ func recovered(g *game, w *World, by m.Actor) bool {
 	default:
 		w.Evil, w.EvilActs, w.Own, w.OwnActs, w.Stolen = replaced(w.Evil), false, key.To, true, false
 	}
-	w.Fresh, w.ByEvil, w.ByCard = m.Nothing, false, false
+	w.Fresh, w.ByEvil, w.ByCard, w.ByVouch, w.Vouch, w.Vouched = m.Nothing, false, false, false, m.Nothing, 0
 	if byCard {
 		return g.ordered(w, by, mine)
 	}
@@ -274,7 +275,7 @@ func (g *game) attackProposals(w World, yield func(Step, World)) {
 			case &next.Enrolment:
 				next.WithEvil, next.WithOwn, next.WithCard = false, false, false
 			case &next.Recovery:
-				next.ByEvil, next.ByCard = false, false
+				next.ByEvil, next.ByCard, next.ByVouch = false, false, false
 			}
 			yield(Step{"attacker", g.t.Proposal.Name, m.Withdraw, m.Basis{By: m.Holder, With: m.Own}, k.variant}, next)
 		}
@@ -340,7 +341,7 @@ func (g *game) staff(w World, yield func(Step, World)) {
 	}
 	for _, k := range g.kinds(w) {
 		at := *k.at(&w)
-		honest := k.variant == " a recovery naming her new one" && !w.ByEvil || k.variant == " a recovery with a card" || !w.WithEvil && (w.WithCard || w.WithOwn) && k.propose == m.ProposeEnrolment && k.variant == " naming her own" || k.propose == m.ProposeLift && !w.Stolen
+		honest := k.variant == " a recovery naming her new one" && !w.ByEvil || k.variant == " a recovery with a card" || k.variant == " a recovery naming evil" && w.ByVouch || !w.WithEvil && (w.WithCard || w.WithOwn) && k.propose == m.ProposeEnrolment && k.variant == " naming her own" || k.propose == m.ProposeLift && !w.Stolen
 		if at.State != m.Waits || !honest || !k.waits(w) {
 			continue
 		}
