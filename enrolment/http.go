@@ -135,8 +135,15 @@ func reply(w http.ResponseWriter, status int, v any) error {
 	return err
 }
 
-// open lets anybody pass.
-func open(h web.HandlerFunc) web.HandlerFunc { return h }
+// bounded lets anybody pass, so often from one address.
+func (w *site) bounded(h web.HandlerFunc) web.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) error {
+		if err := w.limit(r.Context(), "llave:"+web.ClientKey(r), keyRate); err != nil {
+			return err
+		}
+		return h(rw, r)
+	}
+}
 
 // staff lets pass whoever signed in with a passkey at N2 or above. The role is
 // checked by what the handler calls, at that moment.
@@ -304,6 +311,10 @@ func problemOf(err error) (status int, problem string) {
 	var login *web.StepUp
 	if errors.As(err, &login) {
 		return http.StatusUnauthorized, "sin-sesion"
+	}
+	var busy *web.Error
+	if errors.As(err, &busy) && busy.Status == http.StatusTooManyRequests {
+		return busy.Status, "espera"
 	}
 	for _, f := range faults {
 		if errors.Is(err, f.err) {

@@ -15,6 +15,53 @@ import (
 	"oruro.gob.bo/suti/internal/web"
 )
 
+// PathOwnPost is where a person leaves a post of hers.
+const PathOwnPost = "/cuenta/cargos"
+
+// ownPost returns the post that a path names, if the person holds it.
+func (w *site) ownPost(r *http.Request) (identity.Appointment, error) {
+	a, err := w.Appointment(r.Context(), identity.AppointmentID(r.PathValue("appointment")))
+	if err == nil && a.Person != who(r).Person() {
+		err = ErrUnknown
+	}
+	return a, err
+}
+
+func (w *site) leaveForm(rw http.ResponseWriter, r *http.Request, wrong []web.FieldError) error {
+	a, err := w.ownPost(r)
+	if err != nil {
+		return err
+	}
+	p := web.Page{Template: "dejar", Title: "enrolment.leave.title", Nav: w.account("/cuenta"), Back: "/cuenta", Errors: wrong, Data: page.Approval{
+		Path: PathOwnPost + "/" + string(a.ID),
+		Rows: []web.RowView{{Key: "enrolment.fact.post", Value: a.Title}, {Key: "enrolment.fact.institution", Value: a.Institution.Name}, {Key: "enrolment.fact.legal_act", Value: a.LegalAct}},
+	}}
+	if len(wrong) > 0 {
+		p.Status = http.StatusUnprocessableEntity
+	}
+	return w.render(rw, r, p)
+}
+
+// leavePost draws up the end of a post, which its holder signs.
+func (w *site) leavePost(rw http.ResponseWriter, r *http.Request) error {
+	v, err := web.Form(r, maxForm)
+	if err != nil {
+		return err
+	}
+	if reason := v.Get("motivo"); reason != "renuncia" && reason != "fin-de-designacion" && reason != "otro" {
+		return w.leaveForm(rw, r, []web.FieldError{{Field: "motivo", Code: "missing", Detail: "enrolment.error.choose"}})
+	}
+	a, err := w.ownPost(r)
+	if err != nil {
+		return err
+	}
+	d, err := w.EndAppointment(r.Context(), who(r).Person(), a.ID, v.Get("motivo"))
+	if err != nil {
+		return err
+	}
+	return web.Redirect(rw, "/cuenta/llaves/acto/"+string(d.ID))
+}
+
 // namedRate bounds how many people a member of staff proposes for something.
 var namedRate = cache.Rate{Count: 120, Per: time.Hour, Burst: 30}
 

@@ -24,6 +24,9 @@ func (w *site) own() {
 	w.handle("GET /cuenta/llaves/quitada", func(rw http.ResponseWriter, r *http.Request) error { // the session has ended
 		return w.pages.Render(rw, r, web.Page{Template: "aviso", Title: "enrolment.remove.done_title", Data: page.Notice{Text: "enrolment.remove.done", Next: "/cuenta/llaves"}})
 	})
+	w.handle("GET "+PathOwnPost+"/terminado", func(rw http.ResponseWriter, r *http.Request) error {
+		return w.pages.Render(rw, r, web.Page{Template: "aviso", Title: "enrolment.leave.done_title", Data: page.Notice{Text: "enrolment.leave.done", Next: "/cuenta"}})
+	})
 	w.handle("GET "+PathRegistration, w.self(w.registered))
 	w.handle("GET /cuenta/llaves/nueva", w.fresh(func(rw http.ResponseWriter, r *http.Request) error {
 		return w.render(rw, r, web.Page{Template: "llave", Title: "enrolment.keys.add", Nav: w.account("/cuenta/llaves"), Back: "/cuenta/llaves", Data: page.Key{Path: "/cuenta/llaves/nueva", Create: true}})
@@ -37,14 +40,19 @@ func (w *site) own() {
 		return w.BeginSign(r.Context(), identity.ActID(r.PathValue("draft")), who(r).Person(), bindSession(r))
 	}, func(r *http.Request, a answer) (string, error) {
 		d, err := w.FinishSign(r.Context(), Answer{Draft: identity.ActID(r.PathValue("draft")), Person: who(r).Person(), Ceremony: a.ID, Binding: bindSession(r), Response: a.Response})
-		if end, ok := d.Statement.Body.(*act.End); ok && d.Done && end.What == act.EndKey {
-			return "/cuenta/llaves/quitada", err
+		if end, ok := d.Statement.Body.(*act.End); ok && d.Done { // the session has ended
+			if end.What == act.EndKey {
+				return "/cuenta/llaves/quitada", err
+			}
+			return PathOwnPost + "/terminado", err
 		}
 		if d.Done {
 			return "/cuenta/llaves", err
 		}
 		return "/cuenta/llaves/acto/" + string(d.ID), err
 	})
+	w.handle("GET "+PathOwnPost+"/{appointment}", w.fresh(func(rw http.ResponseWriter, r *http.Request) error { return w.leaveForm(rw, r, nil) }))
+	w.handle("POST "+PathOwnPost+"/{appointment}", w.fresh(w.leavePost))
 	w.handle("GET /cuenta/bloquear", w.self(func(rw http.ResponseWriter, r *http.Request) error {
 		return w.render(rw, r, web.Page{Template: "bloquear", Title: "enrolment.stop.title", Nav: w.account("/cuenta/llaves"), Back: "/cuenta/llaves"})
 	}))

@@ -19,6 +19,8 @@ import (
 var (
 	registerRate = cache.Rate{Count: 20, Per: time.Hour, Burst: 10}
 	codeRate     = cache.Rate{Count: 30, Per: time.Hour, Burst: 10}
+	// keyRate is of passkey steps: each stores a ceremony, or verifies an answer.
+	keyRate = cache.Rate{Count: 120, Per: time.Hour, Burst: 30}
 )
 
 func (w *site) registration() {
@@ -28,7 +30,7 @@ func (w *site) registration() {
 	w.handle("GET /registro/corregir/{paso}", func(rw http.ResponseWriter, r *http.Request) error { return w.correction(rw, r, nil, nil) })
 	w.handle("POST /registro/corregir/{paso}", w.correct)
 	w.handle("GET /registro/llave", w.keyPage)
-	w.step("/registro/llave", open, func(r *http.Request, _ answer) (passkey.Ceremony, error) {
+	w.step("/registro/llave", w.bounded, func(r *http.Request, _ answer) (passkey.Ceremony, error) {
 		b, err := browser(nil, r)
 		if err != nil {
 			return passkey.Ceremony{}, err
@@ -47,7 +49,7 @@ func (w *site) registration() {
 	w.handle("GET /registro/confirmar", w.codeForm)
 	w.handle("POST /registro/confirmar", w.code)
 	w.handle("GET /registro/confirmar/{ticket}/{draft}", w.confirm)
-	w.step("/registro/confirmar/{ticket}/{draft}", open, func(r *http.Request, _ answer) (passkey.Ceremony, error) {
+	w.step("/registro/confirmar/{ticket}/{draft}", w.bounded, func(r *http.Request, _ answer) (passkey.Ceremony, error) {
 		d, person, b, err := w.confirming(r)
 		if err != nil {
 			return passkey.Ceremony{}, err

@@ -487,7 +487,17 @@ func TestPublicFormsAreLimited(t *testing.T) {
 	if last != http.StatusTooManyRequests {
 		t.Errorf("15 registrations in a row: %d", last)
 	}
+	problem := ""
+	for range 40 {
+		_, problem = v.key("/registro/confirmar/tic_x/act_x", false)
+	}
+	if problem != "espera" {
+		t.Errorf("40 passkey steps in a row: %q", problem)
+	}
 	h.clock.Add(time.Hour)
+	if _, problem = v.key("/registro/confirmar/tic_x/act_x", false); problem != "vencido" {
+		t.Errorf("an hour later: %q", problem)
+	}
 	if last, _, _ = v.post("/registro", answers(200)); last != http.StatusSeeOther {
 		t.Errorf("an hour later: %d", last)
 	}

@@ -244,3 +244,38 @@ func TestNamingTellsNothing(t *testing.T) {
 		t.Errorf("vouching with a wrong code: %d", status)
 	}
 }
+
+// TestHolderLeavesAPost: with her own signature, on a page of her account; nobody
+// else's post is shown there.
+func TestHolderLeavesAPost(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, dbtest.Open(t, db.SQLite, lines()))
+	h.found()
+	_, post, clerk := h.office()
+	m := h.enrol(identity.N2)
+	d, err := h.svc.Appoint(h.ctx(), clerk.id, enrolment.AppointmentRequest{Person: m.id, Post: post.ID, Kind: identity.Titular, LegalAct: "RAD 12/2026"})
+	h.approve(h.do(d, err, clerk), h.supervisor)
+	held, err := h.svc.Appointments(h.ctx(), m.id)
+	if err != nil || len(held) != 1 {
+		t.Fatal(held, err)
+	}
+	s := h.serve(true)
+	path := "/cuenta/cargos/" + string(held[0].ID)
+	if status, _ := s.as(clerk).get(path); status != 404 {
+		t.Errorf("somebody else's post: %d", status)
+	}
+	if status, _, _ := s.as(clerk).post(path, url.Values{"motivo": {"renuncia"}}); status != 404 {
+		t.Errorf("somebody else's post is left: %d", status)
+	}
+	w := s.as(m)
+	if status, _, _ := w.post(path, url.Values{"motivo": {"destitucion"}}); status != 422 {
+		t.Errorf("dismissed by herself: %d", status)
+	}
+	if to := w.mustKey(w.lead(path, url.Values{"motivo": {"renuncia"}}), false); to != "/cuenta/cargos/terminado" {
+		t.Errorf("led to %s", to)
+	}
+	if held, err := h.svc.Appointments(h.ctx(), m.id); err != nil || len(held) != 0 {
+		t.Errorf("she holds %+v, %v", held, err)
+	}
+	h.check()
+}

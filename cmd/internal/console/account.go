@@ -20,6 +20,7 @@ type post struct {
 	Title, Institution string
 	From, To           string // days in words; To empty without an end
 	Kind               string // i18n key
+	Path               string // where the person leaves it
 }
 
 // data shows what is known of the person.
@@ -39,7 +40,7 @@ func (s *site) data(w http.ResponseWriter, r *http.Request) error {
 		if !a.HeldAt(now) {
 			continue
 		}
-		v := post{Title: a.Title, Institution: a.Institution.Name, From: pr.Date(a.From), Kind: holding(a.Kind)}
+		v := post{Title: a.Title, Institution: a.Institution.Name, From: pr.Date(a.From), Kind: holding(a.Kind), Path: PathPosts + "/" + string(a.ID)}
 		if !a.To.IsZero() {
 			v.To = pr.Date(a.To)
 		}

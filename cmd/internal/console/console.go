@@ -37,6 +37,7 @@ const (
 	PathNotMe   = "/cuenta/otra-persona" // for web.Page.NotMe
 	PathKeys    = "/cuenta/llaves"       // of enrolment
 	PathBlock   = "/cuenta/bloquear"     // of enrolment
+	PathPosts   = "/cuenta/cargos"       // of enrolment
 	PathTrusted = "/cuenta/confianza"    // of enrolment
 )
 
