@@ -310,6 +310,10 @@ func permissionAttacks() map[string]attack {
 			b := sign(w.t, w.file, w.who, pades.Options{Reserve: pades.Reserve{Exact: 5000}})
 			return resign(w, b, "/TU <", "/Rect [0 0 595 842] /TU <")
 		}},
+		"later signature with every harmless entry": {want: []pades.Verdict{pades.ValidExtended, pades.Valid}, make: func(w *world) []byte {
+			b := sign(w.t, w.file, w.who, pades.Options{Reserve: pades.Reserve{Exact: 5000}})
+			return resign(w, b, "/TU <", "/TM(x)/Ff 0/AS/N/SV<<>>/MK<<>>/DA(x)/DR<<>>/Q 0/H/N/BS<</W 0>>/Border[0 0 0]/M(D:2026)/NM(x)/StructParent 7/Contents(x)/TU <")
+		}},
 		"later signature with an action on its field": {want: []pades.Verdict{pades.ModifiedForbidden, pades.Valid}, make: func(w *world) []byte {
 			b := sign(w.t, w.file, w.who, pades.Options{Reserve: pades.Reserve{Exact: 5000}})
 			return resign(w, b, "/TU <", "/AA <<>> /TU <")

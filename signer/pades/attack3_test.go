@@ -95,6 +95,8 @@ func annotationAttacks() map[string]attack {
 	}}
 	m["unsigned field that shows a text"] = attack{want: forbidden, make: emptyField("/AP<</N %d 0 R>>")}
 	m["unsigned field that shows a text, annotations allowed"] = attack{want: forbidden, options: pades.Options{Certify: pades.AlsoAnnotations}, make: emptyField("/AP<</N %d 0 R>>")}
+	m["unsigned field that is a square"] = attack{want: forbidden, make: emptyField("/Subtype/Square/H/N")}
+	m["unsigned field that is a stamp, annotations allowed"] = attack{want: forbidden, options: pades.Options{Certify: pades.AlsoAnnotations}, make: emptyField("/Subtype/Stamp/H/N")}
 	m["unsigned field with a caption"] = attack{want: forbidden, make: emptyField("/MK<</CA(Pague 1.000.000)/BG[1 1 1]>>")}
 	m["unsigned field with a thick border"] = attack{want: forbidden, make: emptyField("/Border[0 0 500]/H/N")}
 	m["unsigned field after a certification"] = attack{want: forbidden, options: pades.Options{Certify: pades.FormsAndSigning}, make: emptyField("/H/N")}
@@ -108,10 +110,13 @@ func emptyField(entries string) func(*world) []byte {
 	return func(w *world) []byte {
 		n := w.next()
 		entries := strings.ReplaceAll(entries, "%d", fmt.Sprint(n+1))
+		if !strings.Contains(entries, "/Subtype") {
+			entries += "/Subtype/Widget"
+		}
 		page := regexp.MustCompile(`(/Annots \[[^\]]*)\]`).ReplaceAllString(w.body(costest.Page1), fmt.Sprintf("$1 %d 0 R]", n))
 		catalog := w.swap(w.body(costest.Catalog), "] /DR", fmt.Sprintf(" %d 0 R] /DR", n))
 		objs := []costest.Obj{
-			{Num: n, Body: fmt.Sprintf("<</Type/Annot/Subtype/Widget/FT/Sig/T(vacio)/Rect[0 0 595 842]/F 4/P %d 0 R %s>>", costest.Page1, entries)},
+			{Num: n, Body: fmt.Sprintf("<</Type/Annot/FT/Sig/T(vacio)/Rect[0 0 595 842]/F 4/P %d 0 R %s>>", costest.Page1, entries)},
 			{Num: costest.Page1, Body: page}, {Num: costest.Catalog, Body: catalog},
 		}
 		if strings.Contains(entries, "/AP") {

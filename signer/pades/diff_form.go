@@ -123,6 +123,11 @@ func (s *step) newSignatureField(f *cos.Field) error {
 				return nil
 			}
 		}
+		kind, sub := o.Value.Get("Type"), o.Value.Get("Subtype")
+		if !kind.IsNull() && kind.Name() != "Annot" || !sub.IsNull() && sub.Name() != "Widget" {
+			s.note(Forbidden, "form", f.Name, o.Ref.Num, "new signature field that is another kind of annotation too")
+			return nil
+		}
 		s.claim(o.Ref.Num, "signature field")
 		for _, key := range []string{"AP", "Lock", "SV", "MK", "DR", "BS", "Kids"} {
 			if err := s.claimNew(o.Value.Get(key), "signature field"); err != nil {
@@ -132,7 +137,7 @@ func (s *step) newSignatureField(f *cos.Field) error {
 	}
 	s.fresh[f.Object.Ref.Num] = true
 	for _, w := range f.Widgets {
-		s.widgets[w.Ref.Num] = true
+		s.widgets[w.Ref.Num] = w.Value.Get("Subtype").Name() == "Widget" // a page may list no other
 	}
 	visible, err := s.visible(f)
 	if err != nil {
