@@ -16,6 +16,9 @@ func (w *site) recovery() {
 	w.handle("POST "+pathPeople+"/{person}/llave", w.staff(w.openRecovery))
 	w.handle("GET "+pathRecover, func(rw http.ResponseWriter, r *http.Request) error { return w.claimForm(rw, r, nil, nil) })
 	w.handle("POST "+pathRecover, w.claim)
+	w.handle("GET /registro/ayuda", func(rw http.ResponseWriter, r *http.Request) error {
+		return w.pages.Render(rw, r, web.Page{Template: "ayuda", Title: "enrolment.help.title", Back: "/", Return: "/registro/ayuda"})
+	})
 }
 
 func (w *site) openRecovery(rw http.ResponseWriter, r *http.Request) error {

@@ -60,6 +60,7 @@ func TestScreens(t *testing.T) {
 		}
 	}
 	look("registro", "/registro")
+	look("ayuda", "/registro/ayuda")
 	look("confirmar", "/registro/confirmar")
 
 	v := s.visitor(softauthn.New(softauthn.Config{}))
