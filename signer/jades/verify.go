@@ -222,7 +222,7 @@ func (in *input) takeContent(ctx context.Context, content io.Reader) error {
 	to := []io.Writer{sum}
 	head := slices.Concat(in.raw[0], []byte("."))
 	var direct io.Writer // where the content is itself part of what is signed
-	finish := func() error { return nil }
+	var finish func() error
 	switch {
 	case h.sigD != nil:
 		in.digest = a.digest(head)
