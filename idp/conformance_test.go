@@ -102,7 +102,7 @@ type module struct {
 var noPKCE = []string{"code_challenge", "", "code_challenge_method", ""}
 
 func modules() []module {
-	return slices.Concat(basicModules(), moreBasicModules(), modeModules(), dynamicModules(), logoutModules(), fapiModules(), moreFAPIModules(), signedModules(), introspectionModules())
+	return slices.Concat(basicModules(), moreBasicModules(), modeModules(), dynamicModules(), logoutModules(), fapiModules(), moreFAPIModules(), signedModules(), introspectionModules(), encryptionModules())
 }
 
 func basicModules() []module {

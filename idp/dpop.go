@@ -61,7 +61,9 @@ func (p *Provider) proof(r *http.Request, token string) (*client.Proof, error) {
 	}
 	proof, err := client.ParseProof(headers)
 	if err == nil {
-		err = proof.Check(r.Method, p.cfg.Issuer+r.URL.EscapedPath(), token, p.cfg.Now())
+		if err = proof.Check(r.Method, p.cfg.Issuer+r.URL.EscapedPath(), token, p.cfg.Now()); err != nil && p.alias() != "" {
+			err = proof.Check(r.Method, p.alias()+r.URL.EscapedPath(), token, p.cfg.Now())
+		}
 	}
 	if err != nil {
 		_, why, _ := strings.Cut(err.Error(), client.ErrProof.Error()+": ")
@@ -90,7 +92,7 @@ func (p *Provider) clientProof(w http.ResponseWriter, r *http.Request, c *store.
 
 // spendProof uses a proof up, once per key (RFC 9449 §11.1); nil is none.
 func (p *Provider) spendProof(tx *db.Tx, proof *client.Proof) error {
-	if proof == nil {
+	if proof == nil || proof.JTI == "" { // nothing, or a certificate
 		return nil
 	}
 	err := store.SpendJTI(tx, "dpop:"+proof.JKT, proof.JTI, p.cfg.Now().Add(proofKept))
@@ -141,6 +143,8 @@ func (p *Provider) present(r *http.Request, scheme, value string) (*store.Access
 		return nil, nil, oauth.Refuse(oauth.InvalidToken, "the token is not bound to a key")
 	case a.JKT == "":
 		return a, g, nil
+	case strings.HasPrefix(a.JKT, store.CertBinding):
+		return a, g, p.presentCertificate(r, scheme, a)
 	case scheme != schemeDPoP:
 		return nil, nil, oauth.Refuse(oauth.InvalidToken, "the token is bound to a key: use the DPoP scheme")
 	}

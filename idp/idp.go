@@ -75,6 +75,9 @@ type Config struct {
 	// who asks; nil leaves it out.
 	Institution func(context.Context, identity.InstitutionID) (string, error)
 
+	// MTLS lets clients prove themselves, and bind tokens, by certificate; nil: they cannot.
+	MTLS *MTLS
+
 	// DeviceBoundN3 asks device-bound keys for N3; the demo leaves it off and says so.
 	DeviceBoundN3 bool
 	// Fetcher reads the keys that clients publish at an address; nil: none may. It
@@ -127,6 +130,7 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	if p.clients, err = client.New(client.Config{
 		DB: c.DB, Clients: p.known, Issuer: c.Issuer, SecretKey: secretOf(c.KEK, "suti/idp/client-secret"), Fetcher: c.Fetcher, Audit: c.Audit, Logger: c.Logger, Now: c.Now,
 		Endpoints: []string{c.Issuer + pathToken, c.Issuer + pathPAR, c.Issuer + pathIntrospect, c.Issuer + pathRevoke, c.Issuer + pathDevice},
+		TLS:       c.MTLS.source(),
 	}); err != nil {
 		return nil, err
 	}
@@ -165,6 +169,9 @@ func (c *Config) check() error {
 	}
 	if c.LoginsPerMinute < 0 || c.LoginsPerMinute > maxLoginsPerMinute {
 		return fmt.Errorf("idp: LoginsPerMinute must be from 1 to %d", maxLoginsPerMinute)
+	}
+	if err := c.MTLS.check(); err != nil {
+		return err
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -72,17 +72,22 @@ type Client struct {
 	ResponseAlg    string   // signs authorization responses in the jwt modes (JARM); IDTokenAlg by default
 	// IntrospectionAlg signs answers of introspection that are asked for as JWT (RFC 9701); IDTokenAlg by default.
 	IntrospectionAlg string
-	SignedRequests   bool // its authorization requests must be signed (RFC 9101); needs keys
-	BackchannelURI   string
-	FrontchannelURI  string   // told of a logout in the person's browser (Front-Channel Logout 1.0); legacy clients only
-	FrontchannelSID  bool     // with iss and sid
-	DPoP             bool     // access tokens are always bound to a key (RFC 9449); gov-fapi2 always
-	AccessTokens     string   // FormatOpaque by default, or FormatJWT: at+jwt (RFC 9068), which lives a minute at most
-	Resources        []string // URIs for which it may ask access tokens (RFC 8707)
-	Serves           []string // URIs that it is: it may introspect tokens of its institution's clients for them
-	Exchanges        []string // URIs of services for which it may exchange a person's token (RFC 8693)
-	DetailTypes      []string // types of authorization details that it may ask for (RFC 9396)
-	Waivers          map[string]time.Time
+	// IDTokenEncryption and UserInfoEncryption are how these are encrypted to one of its keys with use enc: RSA-OAEP-256,
+	// ECDH-ES or ECDH-ES+A128KW, a space, and A128GCM or A256GCM; "" for not. Answers of userinfo are signed then.
+	IDTokenEncryption, UserInfoEncryption string
+	TLSSubject                            string // of tls_client_auth: dn:, dns:, uri:, ip: or email: and the name in its certificate
+	CertBound                             bool   // access tokens are always bound to its certificate (RFC 8705); gov-fapi2 needs no DPoP then
+	SignedRequests                        bool   // its authorization requests must be signed (RFC 9101); needs keys
+	BackchannelURI                        string
+	FrontchannelURI                       string   // told of a logout in the person's browser (Front-Channel Logout 1.0); legacy clients only
+	FrontchannelSID                       bool     // with iss and sid
+	DPoP                                  bool     // access tokens are always bound to a key (RFC 9449); gov-fapi2 always
+	AccessTokens                          string   // FormatOpaque by default, or FormatJWT: at+jwt (RFC 9068), which lives a minute at most
+	Resources                             []string // URIs for which it may ask access tokens (RFC 8707)
+	Serves                                []string // URIs that it is: it may introspect tokens of its institution's clients for them
+	Exchanges                             []string // URIs of services for which it may exchange a person's token (RFC 8693)
+	DetailTypes                           []string // types of authorization details that it may ask for (RFC 9396)
+	Waivers                               map[string]time.Time
 }
 
 // Register adds a client. For clients that authenticate by secret it returns
@@ -107,7 +112,8 @@ func (p *Provider) Register(ctx context.Context, actor string, in Client) (secre
 	entry, err := p.cfg.Audit.Prepare(ctx, audit.Entry{
 		Kind: "idp.client.registered", Actor: actor, Client: row.ID, Institution: string(row.Institution), Object: row.ID, Outcome: "registered",
 		Payload: map[string]any{"profile": row.Profile, "auth_method": row.AuthMethod, "redirect_uris": row.RedirectURIs, "scopes": row.Scopes, "jwks_uri": row.JWKSURI, "frontchannel_uri": row.FrontchannelURI, "waivers": row.Waivers,
-			"dpop": row.DPoP, "access_tokens": row.TokenFormat, "resources": row.Resources, "serves": row.Serves, "exchanges": row.Exchanges, "detail_types": row.DetailTypes, "signed_requests": row.SignedRequests},
+			"dpop": row.DPoP, "access_tokens": row.TokenFormat, "resources": row.Resources, "serves": row.Serves, "exchanges": row.Exchanges, "detail_types": row.DetailTypes, "signed_requests": row.SignedRequests, "tls_subject": row.TLSSubject, "certificate_bound": row.CertBound,
+			"id_token_encryption": row.IDTokenEncryption, "userinfo_encryption": row.UserInfoEncryption},
 	})
 	if err != nil {
 		return "", err
@@ -145,7 +151,7 @@ func (p *Provider) row(in Client) (*store.Client, error) {
 	c := &store.Client{
 		ID: in.ID, Institution: in.Institution, Sector: in.Sector, Profile: in.Profile, Name: in.Name, AuthMethod: in.AuthMethod, JWKS: in.JWKS,
 		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg, UserInfoAlg: in.UserInfoAlg,
-		ResponseAlg: in.ResponseAlg, IntrospectionAlg: in.IntrospectionAlg, SignedRequests: in.SignedRequests, BackchannelURI: in.BackchannelURI, DPoP: in.DPoP || in.Profile == oauth.ProfileFAPI2, Waivers: in.Waivers, CreatedAt: now,
+		ResponseAlg: in.ResponseAlg, IntrospectionAlg: in.IntrospectionAlg, SignedRequests: in.SignedRequests, BackchannelURI: in.BackchannelURI, IDTokenEncryption: in.IDTokenEncryption, UserInfoEncryption: in.UserInfoEncryption, TLSSubject: in.TLSSubject, CertBound: in.CertBound, DPoP: in.DPoP || in.Profile == oauth.ProfileFAPI2 && !in.CertBound, Waivers: in.Waivers, CreatedAt: now,
 		TokenFormat: in.AccessTokens, Resources: in.Resources, Serves: in.Serves, Exchanges: in.Exchanges, DetailTypes: in.DetailTypes,
 		JWKSURI: in.JWKSURI, FrontchannelURI: in.FrontchannelURI, FrontchannelSID: in.FrontchannelSID,
 	}
@@ -172,7 +178,7 @@ func (p *Provider) row(in Client) (*store.Client, error) {
 			return nil, err
 		}
 	}
-	return c, nil
+	return c, p.checkCertificates(c)
 }
 
 func bad(format string, args ...any) error {
@@ -210,8 +216,8 @@ func signs(c *store.Client, alg string) bool {
 // checkMethod binds the way of authenticating to the profile.
 func checkMethod(c *store.Client, _ time.Time) error {
 	methods, known := map[string][]string{
-		oauth.ProfileFAPI2:  {"private_key_jwt"},
-		oauth.ProfileWeb:    {"private_key_jwt", "client_secret_basic", "client_secret_post"},
+		oauth.ProfileFAPI2:  {"private_key_jwt", client.MethodTLS, client.MethodSelfSigned},
+		oauth.ProfileWeb:    {"private_key_jwt", "client_secret_basic", "client_secret_post", client.MethodTLS, client.MethodSelfSigned},
 		oauth.ProfileNative: {"none"},
 		oauth.ProfileSPA:    {"none"},
 		oauth.ProfileLegacy: {"client_secret_basic", "client_secret_post", "private_key_jwt"},
@@ -225,15 +231,40 @@ func checkMethod(c *store.Client, _ time.Time) error {
 	if !slices.Contains(methods, c.AuthMethod) {
 		return bad("profile %s authenticates by %v", c.Profile, methods)
 	}
-	if c.AuthMethod == "private_key_jwt" {
-		if err := client.CheckKeys(c.JWKS); err != nil {
-			return bad("%v", err)
-		}
-	} else if c.JWKS != "" {
-		return bad("keys were given to a client that does not use them")
+	if err := checkKeySet(c, c.JWKS); err != nil {
+		return err
+	}
+	if c.JWKSURI != "" && (c.AuthMethod == client.MethodSelfSigned || c.IDTokenEncryption != "" || c.UserInfoEncryption != "") {
+		return bad("keys that are encrypted to, or that hold certificates, are handed over, not published")
+	}
+	if c.UserInfoEncryption != "" && c.UserInfoAlg == "" {
+		return bad("answers of userinfo that are encrypted are signed first: name the algorithm")
 	}
 	if c.SignedRequests && c.JWKS == "" {
 		return bad("a client without keys cannot sign its requests")
+	}
+	return nil
+}
+
+// checkKeySet tells whether keys are those that a client needs.
+func checkKeySet(c *store.Client, set string) (err error) {
+	switch {
+	case c.AuthMethod == client.MethodSelfSigned:
+		err = client.CheckCertificates(set)
+	case c.AuthMethod == "private_key_jwt", c.AuthMethod == client.MethodTLS && set != "":
+		err = client.CheckKeys(set)
+	case set != "" && c.IDTokenEncryption == "" && c.UserInfoEncryption == "":
+		return bad("keys were given to a client that does not use them")
+	case set != "":
+		err = client.CheckRecipients(set)
+	}
+	for _, encryption := range []string{c.IDTokenEncryption, c.UserInfoEncryption} {
+		if err == nil && encryption != "" {
+			err = jwks.CheckEncryption(set, encryption)
+		}
+	}
+	if err != nil {
+		return bad("%v", err)
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func (p *Provider) registered(q db.Querier, c *store.Client) (Registered, error)
 	r := Registered{Created: c.CreatedAt, Disabled: c.DisabledAt, Version: c.Version, Client: Client{
 		ID: c.ID, Institution: c.Institution, Sector: c.Sector, Profile: c.Profile, Name: c.Name, AuthMethod: c.AuthMethod, JWKS: c.JWKS,
 		RedirectURIs: c.RedirectURIs, PostLogoutURIs: c.PostLogoutURIs, Scopes: c.Scopes, Grants: c.Grants, IDTokenAlg: c.IDTokenAlg, UserInfoAlg: c.UserInfoAlg,
-		ResponseAlg: c.ResponseAlg, IntrospectionAlg: c.IntrospectionAlg, SignedRequests: c.SignedRequests, BackchannelURI: c.BackchannelURI, DPoP: c.DPoP, Waivers: c.Waivers,
+		ResponseAlg: c.ResponseAlg, IntrospectionAlg: c.IntrospectionAlg, IDTokenEncryption: c.IDTokenEncryption, UserInfoEncryption: c.UserInfoEncryption, TLSSubject: c.TLSSubject, CertBound: c.CertBound, SignedRequests: c.SignedRequests, BackchannelURI: c.BackchannelURI, DPoP: c.DPoP, Waivers: c.Waivers,
 		AccessTokens: c.TokenFormat, Resources: c.Resources, Serves: c.Serves, Exchanges: c.Exchanges, DetailTypes: c.DetailTypes,
 		JWKSURI: c.JWKSURI, FrontchannelURI: c.FrontchannelURI, FrontchannelSID: c.FrontchannelSID,
 	}}
@@ -126,12 +126,12 @@ func (p *Provider) RotateSecret(ctx context.Context, actor, id string, overlap t
 // Errors: [ErrUnknownClient]; [ErrClient] if the client has no keys or these cannot be
 // registered.
 func (p *Provider) SetKeys(ctx context.Context, actor, id, jwks string) error {
-	if err := client.CheckKeys(jwks); err != nil {
-		return bad("%v", err)
-	}
 	return p.change(ctx, actor, id, "idp.client.keys-changed", map[string]any{"jwks": jwks}, func(tx *db.Tx, c *store.Client) error {
-		if c.AuthMethod != "private_key_jwt" {
+		if c.JWKS == "" {
 			return bad("%s authenticates by %s and has no keys", id, c.AuthMethod)
+		}
+		if err := checkKeySet(c, jwks); err != nil {
+			return err
 		}
 		return store.SetKeys(tx, id, jwks)
 	})

@@ -30,7 +30,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.refuse(w, r, err)
 	}
-	proof, err := p.clientProof(w, r, c, c.DPoP)
+	proof, err := p.binding(w, r, c)
 	if err != nil {
 		return p.refuse(w, r, err)
 	}
@@ -58,10 +58,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 		return p.refuse(w, r, err)
 	}
 	body := map[string]any{
-		"access_token": t.AccessToken, "token_type": "Bearer", "expires_in": int(t.ExpiresIn / time.Second), "scope": strings.Join(t.Scopes, " "),
-	}
-	if t.Access.JKT != "" {
-		body["token_type"] = "DPoP"
+		"access_token": t.AccessToken, "token_type": store.TokenType(t.Access.JKT), "expires_in": int(t.ExpiresIn / time.Second), "scope": strings.Join(t.Scopes, " "),
 	}
 	if t.RefreshToken != "" {
 		body["refresh_token"] = t.RefreshToken

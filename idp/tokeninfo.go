@@ -113,6 +113,11 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if c.UserInfoEncryption != "" {
+		if token, err = p.keys.Encrypt(c.JWKS, c.UserInfoEncryption, token); err != nil {
+			return err
+		}
+	}
 	w.Header().Set("Content-Type", "application/jwt")
 	_, err = io.WriteString(w, token)
 	return err
@@ -226,10 +231,10 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 	}
 	body := map[string]any{
 		"active": true, "client_id": a.Client, "scope": strings.Join(a.Scopes, " "), "exp": a.ExpiresAt.Unix(), "iat": a.CreatedAt.Unix(),
-		"iss": p.cfg.Issuer, "token_type": "Bearer",
+		"iss": p.cfg.Issuer, "token_type": store.TokenType(a.JKT),
 	}
 	if a.JKT != "" {
-		body["token_type"], body["cnf"] = "DPoP", map[string]any{"jkt": a.JKT}
+		body["cnf"] = store.Confirmation(a.JKT)
 	}
 	if len(a.Audience) > 0 {
 		body["aud"] = a.Audience

@@ -23,33 +23,37 @@ const (
 
 // clientView is a client; what is not set stays out.
 type clientView struct {
-	ID               string               `json:"client_id"`
-	Name             string               `json:"name"`
-	Institution      string               `json:"institution"` // id; to add, also short name or name
-	Sector           string               `json:"sector,omitempty"`
-	Profile          string               `json:"profile"`
-	AuthMethod       string               `json:"token_endpoint_auth_method,omitempty"`
-	RedirectURIs     []string             `json:"redirect_uris"`
-	PostLogoutURIs   []string             `json:"post_logout_redirect_uris,omitempty"`
-	BackchannelURI   string               `json:"backchannel_logout_uri,omitempty"`
-	Scopes           []string             `json:"scopes"`
-	Grants           []string             `json:"grant_types,omitempty"`
-	IDTokenAlg       string               `json:"id_token_signed_response_alg,omitempty"`
-	DPoP             bool                 `json:"dpop_bound_access_tokens,omitempty"`
-	AccessTokens     string               `json:"access_token_format,omitempty"`
-	Resources        []string             `json:"resources,omitempty"`
-	Serves           []string             `json:"serves,omitempty"`
-	Exchanges        []string             `json:"exchanges,omitempty"`
-	DetailTypes      []string             `json:"authorization_details_types,omitempty"`
-	UserInfoAlg      string               `json:"userinfo_signed_response_alg,omitempty"`
-	ResponseAlg      string               `json:"authorization_signed_response_alg,omitempty"`
-	IntrospectionAlg string               `json:"introspection_signed_response_alg,omitempty"`
-	SignedRequests   bool                 `json:"require_signed_request_object,omitempty"`
-	JWKS             json.RawMessage      `json:"jwks,omitempty"`
-	JWKSURI          string               `json:"jwks_uri,omitempty"`
-	FrontchannelURI  string               `json:"frontchannel_logout_uri,omitempty"`
-	FrontchannelSID  bool                 `json:"frontchannel_logout_session_required,omitempty"`
-	Waivers          map[string]time.Time `json:"waivers,omitempty"`
+	ID                 string               `json:"client_id"`
+	Name               string               `json:"name"`
+	Institution        string               `json:"institution"` // id; to add, also short name or name
+	Sector             string               `json:"sector,omitempty"`
+	Profile            string               `json:"profile"`
+	AuthMethod         string               `json:"token_endpoint_auth_method,omitempty"`
+	RedirectURIs       []string             `json:"redirect_uris"`
+	PostLogoutURIs     []string             `json:"post_logout_redirect_uris,omitempty"`
+	BackchannelURI     string               `json:"backchannel_logout_uri,omitempty"`
+	Scopes             []string             `json:"scopes"`
+	Grants             []string             `json:"grant_types,omitempty"`
+	IDTokenAlg         string               `json:"id_token_signed_response_alg,omitempty"`
+	DPoP               bool                 `json:"dpop_bound_access_tokens,omitempty"`
+	AccessTokens       string               `json:"access_token_format,omitempty"`
+	Resources          []string             `json:"resources,omitempty"`
+	Serves             []string             `json:"serves,omitempty"`
+	Exchanges          []string             `json:"exchanges,omitempty"`
+	DetailTypes        []string             `json:"authorization_details_types,omitempty"`
+	UserInfoAlg        string               `json:"userinfo_signed_response_alg,omitempty"`
+	ResponseAlg        string               `json:"authorization_signed_response_alg,omitempty"`
+	IntrospectionAlg   string               `json:"introspection_signed_response_alg,omitempty"`
+	IDTokenEncryption  string               `json:"id_token_encryption,omitempty"`
+	UserInfoEncryption string               `json:"userinfo_encryption,omitempty"`
+	TLSSubject         string               `json:"tls_client_auth_subject,omitempty"`
+	CertBound          bool                 `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	SignedRequests     bool                 `json:"require_signed_request_object,omitempty"`
+	JWKS               json.RawMessage      `json:"jwks,omitempty"`
+	JWKSURI            string               `json:"jwks_uri,omitempty"`
+	FrontchannelURI    string               `json:"frontchannel_logout_uri,omitempty"`
+	FrontchannelSID    bool                 `json:"frontchannel_logout_session_required,omitempty"`
+	Waivers            map[string]time.Time `json:"waivers,omitempty"`
 
 	Created  time.Time    `json:"created,omitzero"`
 	Disabled time.Time    `json:"disabled,omitzero"`
@@ -172,7 +176,7 @@ func clientOf(r idp.Registered) clientView {
 	v := clientView{
 		ID: r.ID, Name: r.Name, Institution: string(r.Institution), Sector: r.Sector, Profile: r.Profile, AuthMethod: r.AuthMethod, RedirectURIs: r.RedirectURIs,
 		PostLogoutURIs: r.PostLogoutURIs, BackchannelURI: r.BackchannelURI, Scopes: r.Scopes, Grants: r.Grants, IDTokenAlg: r.IDTokenAlg, UserInfoAlg: r.UserInfoAlg, JWKS: json.RawMessage(r.JWKS),
-		ResponseAlg: r.ResponseAlg, IntrospectionAlg: r.IntrospectionAlg, SignedRequests: r.SignedRequests, DPoP: r.DPoP, AccessTokens: r.AccessTokens, Resources: r.Resources, Serves: r.Serves, Exchanges: r.Exchanges, DetailTypes: r.DetailTypes, Waivers: r.Waivers, JWKSURI: r.JWKSURI, FrontchannelURI: r.FrontchannelURI, FrontchannelSID: r.FrontchannelSID, Created: r.Created, Disabled: r.Disabled, Version: r.Version,
+		ResponseAlg: r.ResponseAlg, IntrospectionAlg: r.IntrospectionAlg, IDTokenEncryption: r.IDTokenEncryption, UserInfoEncryption: r.UserInfoEncryption, TLSSubject: r.TLSSubject, CertBound: r.CertBound, SignedRequests: r.SignedRequests, DPoP: r.DPoP, AccessTokens: r.AccessTokens, Resources: r.Resources, Serves: r.Serves, Exchanges: r.Exchanges, DetailTypes: r.DetailTypes, Waivers: r.Waivers, JWKSURI: r.JWKSURI, FrontchannelURI: r.FrontchannelURI, FrontchannelSID: r.FrontchannelSID, Created: r.Created, Disabled: r.Disabled, Version: r.Version,
 	}
 	for _, x := range r.Secrets {
 		v.Secrets = append(v.Secrets, secretView(x))
@@ -203,7 +207,7 @@ func (s *server) addClient(ctx context.Context, in clientView) (clientView, erro
 	secret, err := s.app.IDP.Register(ctx, operator(ctx), idp.Client{
 		ID: in.ID, Institution: ins.ID, Sector: in.Sector, Profile: in.Profile, Name: in.Name, AuthMethod: in.AuthMethod, JWKS: string(in.JWKS),
 		RedirectURIs: in.RedirectURIs, PostLogoutURIs: in.PostLogoutURIs, Scopes: in.Scopes, Grants: in.Grants, IDTokenAlg: in.IDTokenAlg, UserInfoAlg: in.UserInfoAlg,
-		ResponseAlg: in.ResponseAlg, IntrospectionAlg: in.IntrospectionAlg, SignedRequests: in.SignedRequests, BackchannelURI: in.BackchannelURI, DPoP: in.DPoP, AccessTokens: in.AccessTokens, Resources: in.Resources, Serves: in.Serves, Exchanges: in.Exchanges, DetailTypes: in.DetailTypes, Waivers: in.Waivers,
+		ResponseAlg: in.ResponseAlg, IntrospectionAlg: in.IntrospectionAlg, IDTokenEncryption: in.IDTokenEncryption, UserInfoEncryption: in.UserInfoEncryption, TLSSubject: in.TLSSubject, CertBound: in.CertBound, SignedRequests: in.SignedRequests, BackchannelURI: in.BackchannelURI, DPoP: in.DPoP, AccessTokens: in.AccessTokens, Resources: in.Resources, Serves: in.Serves, Exchanges: in.Exchanges, DetailTypes: in.DetailTypes, Waivers: in.Waivers,
 		JWKSURI: in.JWKSURI, FrontchannelURI: in.FrontchannelURI, FrontchannelSID: in.FrontchannelSID,
 	})
 	if err != nil {

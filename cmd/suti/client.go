@@ -92,7 +92,11 @@ func (c *cli) newClientAddCommand() *cobra.Command {
 	fl.StringVar(&f.in.Name, "name", "", "what people are told")
 	fl.StringVar(&f.in.Institution, "institution", "", "whose application it is: id, short name or name")
 	fl.StringVar(&f.in.Profile, "profile", "", strings.Join([]string{idp.ProfileFAPI2, idp.ProfileWeb, idp.ProfileNative, idp.ProfileSPA, idp.ProfileLegacy}, ", "))
-	fl.StringVar(&f.in.AuthMethod, "auth-method", "", "private_key_jwt, client_secret_basic, client_secret_post or none; the profile's by default")
+	fl.StringVar(&f.in.AuthMethod, "auth-method", "", "private_key_jwt, tls_client_auth, self_signed_tls_client_auth, client_secret_basic, client_secret_post or none; the profile's by default")
+	fl.StringVar(&f.in.IDTokenEncryption, "id-token-encryption", "", "encrypt its ID tokens to a key of its own with use enc: RSA-OAEP-256, ECDH-ES or ECDH-ES+A128KW, a space, and A128GCM or A256GCM")
+	fl.StringVar(&f.in.UserInfoEncryption, "userinfo-encryption", "", "encrypt the signed answers of userinfo; as --id-token-encryption")
+	fl.StringVar(&f.in.TLSSubject, "tls-subject", "", "name in the certificate of tls_client_auth: dn:, dns:, uri:, ip: or email: and the name")
+	fl.BoolVar(&f.in.CertBound, "certificate-bound", false, "bind its access tokens to its certificate (RFC 8705), always")
 	fl.StringArrayVar(&f.in.RedirectURIs, "redirect-uri", nil, "where codes go, compared letter by letter; repeated")
 	fl.StringArrayVar(&f.in.PostLogoutURIs, "post-logout-uri", nil, "where people may go after leaving; repeated")
 	fl.StringVar(&f.in.BackchannelURI, "backchannel-logout-uri", "", "where the end of a session is told; its host also needs backchannel.hosts if it is not public")
@@ -143,7 +147,7 @@ func (c *cli) tellClient(ctx context.Context, f adminFlags, path string, in any)
 	rows := [][]string{
 		{"client_id", v.ID}, {"name", v.Name}, {"state", state}, {"institution", v.Institution}, {"profile", v.Profile}, {"authenticates by", v.AuthMethod},
 		{"redirect URIs", strings.Join(v.RedirectURIs, " ")}, {"post-logout URIs", strings.Join(v.PostLogoutURIs, " ")}, {"back-channel URI", v.BackchannelURI},
-		{"scopes", strings.Join(v.Scopes, " ")}, {"grants", strings.Join(v.Grants, " ")}, {"ID tokens", v.IDTokenAlg}, {"userinfo", v.UserInfoAlg}, {"keys", keyIDs(v.JWKS)}, {"keys published at", v.JWKSURI}, {"front-channel URI", v.FrontchannelURI}, {"front-channel sid", whether(v.FrontchannelSID, "sent")}, {"responses in jwt modes", v.ResponseAlg}, {"signed introspection", v.IntrospectionAlg}, {"signed requests", whether(v.SignedRequests, "always")}, {"DPoP", whether(v.DPoP, "always")},
+		{"scopes", strings.Join(v.Scopes, " ")}, {"grants", strings.Join(v.Grants, " ")}, {"ID tokens", v.IDTokenAlg}, {"userinfo", v.UserInfoAlg}, {"keys", keyIDs(v.JWKS)}, {"keys published at", v.JWKSURI}, {"front-channel URI", v.FrontchannelURI}, {"front-channel sid", whether(v.FrontchannelSID, "sent")}, {"responses in jwt modes", v.ResponseAlg}, {"signed introspection", v.IntrospectionAlg}, {"ID tokens encrypted", v.IDTokenEncryption}, {"userinfo encrypted", v.UserInfoEncryption}, {"name in its certificate", v.TLSSubject}, {"certificate-bound tokens", whether(v.CertBound, "always")}, {"signed requests", whether(v.SignedRequests, "always")}, {"DPoP", whether(v.DPoP, "always")},
 		{"access tokens", v.AccessTokens}, {"may ask for", strings.Join(v.Resources, " ")}, {"serves", strings.Join(v.Serves, " ")}, {"authorization details", strings.Join(v.DetailTypes, " ")}, {"exchanges for", strings.Join(v.Exchanges, " ")},
 		{"registered", dateTime(v.Created)}, {"version", fmt.Sprint(v.Version)},
 	}

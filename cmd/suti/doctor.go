@@ -140,6 +140,7 @@ func (d *doctor) examine(ctx context.Context, whole bool) {
 	}
 	d.dataFolder()
 	d.tlsFiles()
+	d.mtls()
 	d.cache(ctx)
 	d.senders(ctx)
 	d.database(ctx, whole)

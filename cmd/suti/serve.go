@@ -68,8 +68,9 @@ type server struct {
 	started  time.Time
 
 	public           *web.Server
+	mtls             *web.Server // asks applications for certificates; nil without mtls.listen
 	publicLn, privLn net.Listener
-	adminLn          net.Listener
+	adminLn, mtlsLn  net.Listener
 	private, admin   *sideServer
 	failed           chan error // a listener that ended by itself
 }
@@ -139,6 +140,9 @@ func readyToServe(cfg *config.Config) error {
 			faults = append(faults, config.Fault{Where: "listen.tls_key_file", What: loose})
 		}
 	}
+	if _, err := cfg.MTLS.ClientCAs(); err != nil {
+		faults = append(faults, config.Fault{Where: "mtls.client_ca_file", What: err.Error()})
+	}
 	if len(faults) > 0 {
 		return usagef("", "will not start: %w", faults)
 	}
@@ -173,6 +177,11 @@ func (s *server) listen(ctx context.Context) (err error) {
 	if s.publicLn, err = lc.Listen(ctx, "tcp", s.cfg.Listen.Public); err != nil {
 		return failedf("stop what holds it, or change listen.public", "%w", err)
 	}
+	if s.cfg.MTLS.Listen != "" {
+		if s.mtlsLn, err = lc.Listen(ctx, "tcp", s.cfg.MTLS.Listen); err != nil {
+			return failedf("stop what holds it, or change mtls.listen", "%w", err)
+		}
+	}
 	if s.privLn, err = lc.Listen(ctx, "tcp", s.cfg.Listen.Private); err != nil {
 		return failedf("stop what holds it, or change listen.private", "%w", err)
 	}
@@ -183,7 +192,7 @@ func (s *server) listen(ctx context.Context) (err error) {
 }
 
 func (s *server) closeListeners() {
-	for _, l := range []net.Listener{s.publicLn, s.privLn, s.adminLn} {
+	for _, l := range []net.Listener{s.publicLn, s.privLn, s.adminLn, s.mtlsLn} {
 		if l != nil {
 			_ = l.Close() // closed twice after an orderly end
 		}
@@ -245,6 +254,9 @@ func (s *server) run(ctx context.Context, getenv func(string) string) error {
 	end, cancel := context.WithTimeout(context.Background(), s.cfg.Listen.ShutdownLimit)
 	defer cancel()
 	errs := []error{cause, s.public.Shutdown(end, s.cfg.Listen.ShutdownNotice)}
+	if s.mtls != nil {
+		errs = append(errs, s.mtls.Shutdown(end, 0))
+	}
 	stopWork()
 	errs = append(errs, s.admin.shutdown(end), s.private.shutdown(end))
 	if err := waitFor(end, &wg); err != nil {
@@ -274,13 +286,24 @@ func (s *server) start() (err error) {
 	if s.public, err = web.NewServer(web.ServerConfig{Handler: s.app.Handler(), TLS: tlsConfig, Logger: s.log}); err != nil {
 		return err
 	}
+	if s.mtlsLn != nil {
+		asks := tlsConfig.Clone()
+		asks.ClientAuth = tls.RequestClientCert // the provider judges it
+		if s.mtls, err = web.NewServer(web.ServerConfig{Handler: s.app.Handler(), TLS: asks, Logger: s.log}); err != nil {
+			return err
+		}
+	}
 	s.private, s.admin = newSideServer(s.privateHandler()), newSideServer(s.adminHandler())
 	s.admin.http.ConnContext = withOperator
-	for name, serve := range map[string]func() error{
+	serves := map[string]func() error{
 		"public":  func() error { return s.public.Serve(s.publicLn) },
 		"private": func() error { return s.private.serve(s.privLn) },
 		"admin":   func() error { return s.admin.serve(s.adminLn) },
-	} {
+	}
+	if s.mtls != nil {
+		serves["mtls"] = func() error { return s.mtls.Serve(s.mtlsLn) }
+	}
+	for name, serve := range serves {
 		go func() {
 			if err := serve(); err != nil {
 				s.failed <- fmt.Errorf("%s listener: %w", name, err)

@@ -11,6 +11,7 @@ import (
 
 	"oruro.gob.bo/suti/cmd/internal/app"
 	"oruro.gob.bo/suti/cmd/internal/config"
+	"oruro.gob.bo/suti/idp"
 	"oruro.gob.bo/suti/internal/db"
 	"oruro.gob.bo/suti/internal/envelope"
 	"oruro.gob.bo/suti/internal/keystore"
@@ -138,6 +139,13 @@ func (c *cli) appConfig(cfg *config.Config) (app.Config, error) {
 		Organization: cfg.Organization.Name, OrganizationID: cfg.Organization.NIT, ShortName: cfg.Organization.ShortName,
 		Arc: cfg.PolicyArc, InsecureOnlineRoot: cfg.InsecureOnlineRoot,
 		BackchannelHosts: cfg.BackchannelHosts, TrustedProxies: cfg.Listen.TrustedProxies, LoginsPerMinute: cfg.LoginsPerMinute, Now: time.Now,
+	}
+	if cfg.MTLS.Used() {
+		roots, err := cfg.MTLS.ClientCAs()
+		if err != nil {
+			return app.Config{}, usagef("", "mtls.client_ca_file: %w", err)
+		}
+		out.MTLS = &idp.MTLS{Proxies: cfg.MTLS.Proxies, ClientCAs: roots, Alias: cfg.MTLS.AliasURL}
 	}
 	if mail != nil {
 		out.Email = mail

@@ -146,7 +146,7 @@ func (a *App) openIDP(ctx context.Context) error {
 	}
 	a.IDP, err = idp.New(ctx, idp.Config{
 		Fetcher: keys, Issuer: a.Config.PublicURL, DB: a.DB, Keys: a.Keys, KEK: a.Node.KEK(), Audit: a.Audit, Limiter: a.rates, LoginsPerMinute: logins, Pages: a.Pages,
-		Authenticator: passkeyLogin{a.Passkeys}, Cards: cardLogin{a.Accounts}, Directory: a.Accounts, Institution: a.institutionName, Leads: signer.LoginLeads(), DeviceBoundN3: !a.Config.Demo,
+		Authenticator: passkeyLogin{a.Passkeys}, Cards: cardLogin{a.Accounts}, Directory: a.Accounts, Institution: a.institutionName, Leads: signer.LoginLeads(), DeviceBoundN3: !a.Config.Demo, MTLS: a.Config.MTLS,
 		Logger: a.Config.Logger, Now: a.Config.Now,
 	})
 	return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"oruro.gob.bo/suti/idp"
 	"oruro.gob.bo/suti/internal/notify"
 	"oruro.gob.bo/suti/internal/web"
 	"oruro.gob.bo/suti/signer/isolate"
@@ -62,6 +63,8 @@ type Config struct {
 	// in place of the system's roots.
 	BackchannelTLS *tls.Config
 	TrustedProxies []netip.Prefix
+	// MTLS says where applications' certificates come from; nil: from nowhere.
+	MTLS *idp.MTLS
 	// LoginsPerMinute is how many logins one address may begin; the provider's own
 	// default if 0. A demonstration, to which programs come from one address, does
 	// not limit them.

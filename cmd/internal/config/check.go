@@ -41,6 +41,7 @@ func (c *Config) check() Faults {
 	k.identity()
 	k.stores()
 	k.listeners()
+	k.mtls()
 	k.authority()
 	k.senders()
 	return k.faults

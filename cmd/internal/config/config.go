@@ -31,6 +31,7 @@ type Config struct {
 	RedisURL, RedisURLFile       string
 
 	Listen       Listen
+	MTLS         MTLS
 	Organization Organization
 
 	PKIURL             string
@@ -136,7 +137,7 @@ func settings() []setting {
 		text("ca.pki_url", "", "where certificates say that their status is served; default public_url over http", func(c *Config) *string { return &c.PKIURL }),
 		truth("ca.insecure_online_root", "make and keep the root key in the online key store", func(c *Config) *bool { return &c.InsecureOnlineRoot }),
 	}
-	all = append(all, senderSettings()...)
+	all = append(append(all, mtlsSettings()...), senderSettings()...)
 	return append(all,
 		setting{key: "backchannel.hosts", kind: kindList, doc: "applications' hosts that may be reached on private addresses", set: setHosts, get: getHosts},
 		setting{key: "limits.logins_per_minute", kind: kindInt, def: "60", doc: "how many logins one address (IPv6: one /64) may begin, twice as many at once", set: setLogins, get: func(c *Config) string { return strconv.Itoa(c.LoginsPerMinute) }},

@@ -1,5 +1,5 @@
 // Package client authenticates the applications that call the provider:
-// private_key_jwt and client secrets, with every rule of RFC 7523 and the
+// private_key_jwt, client secrets and certificates, with every rule of RFC 7523 and the
 // single use of each assertion. Only idp's packages may import it.
 package client
 
@@ -56,6 +56,8 @@ type Config struct {
 	// Endpoints are the token endpoint's and its neighbours' addresses, accepted
 	// as audience besides the issuer for clients outside gov-fapi2.
 	Endpoints []string
+	// TLS says where client certificates come from; nil: none are looked at.
+	TLS *TLS
 	// SecretKey authenticates stored client secrets; at least 32 bytes.
 	SecretKey []byte
 	// Fetcher reads the keys that clients publish; nil: none may.
@@ -122,6 +124,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request, form 
 	c, err := a.load(ctx, form.Get("client_id"))
 	if err != nil {
 		return nil, err
+	}
+	if c.AuthMethod == MethodTLS || c.AuthMethod == MethodSelfSigned {
+		return a.certificate(r, c)
 	}
 	if !c.Public() {
 		return nil, refuse("confidential client without credentials")

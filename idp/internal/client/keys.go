@@ -20,30 +20,48 @@ const (
 // ErrKeys reports a key set that cannot be registered.
 var ErrKeys = errors.New("idp: client keys")
 
-// CheckKeys tells why a JWK Set may not be registered, or nil. Every key must
-// be public, strong enough, of a kind that assertions may use, and have an id
-// of its own.
+// CheckKeys tells why a JWK Set may not be registered for a client that signs,
+// or nil. Every key must be public, strong enough, of a kind that assertions may
+// use, and have an id of its own; keys with use enc may stand beside them.
 func CheckKeys(set string) error {
+	signs, err := checkSet(set)
+	if err == nil && signs == 0 {
+		err = fmt.Errorf("%w: no key", ErrKeys)
+	}
+	return err
+}
+
+// CheckRecipients is CheckKeys for a client that does not sign: keys with use enc only.
+func CheckRecipients(set string) error {
+	signs, err := checkSet(set)
+	if err == nil && signs > 0 {
+		err = fmt.Errorf("%w: a key is not for use enc", ErrKeys)
+	}
+	return err
+}
+
+// checkSet looks at every key and returns how many are for signatures.
+func checkSet(set string) (signs int, err error) {
 	keys, err := parseSet(set)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	seen := map[string]bool{}
 	for _, k := range keys {
 		switch {
 		case !k.IsPublic():
-			return fmt.Errorf("%w: a private key was sent", ErrKeys)
+			return 0, fmt.Errorf("%w: a private key was sent", ErrKeys)
 		case k.KeyID == "" || seen[k.KeyID]:
-			return fmt.Errorf("%w: each key needs a kid of its own", ErrKeys)
+			return 0, fmt.Errorf("%w: each key needs a kid of its own", ErrKeys)
+		case k.Use == "enc": // what it is good for is looked at with the encryption
 		case !Fits(k, "ES256") && !Fits(k, "PS256") && !Fits(k, "EdDSA"):
-			return fmt.Errorf("%w: keys must be P-256, Ed25519 or RSA of 2048 bits or more, for signatures", ErrKeys)
+			return 0, fmt.Errorf("%w: keys must be P-256, Ed25519 or RSA of 2048 bits or more, for signatures", ErrKeys)
+		default:
+			signs++
 		}
 		seen[k.KeyID] = true
 	}
-	if len(keys) == 0 {
-		return fmt.Errorf("%w: no key", ErrKeys)
-	}
-	return nil
+	return signs, nil
 }
 
 func parseSet(set string) ([]jose.JSONWebKey, error) {

@@ -67,7 +67,7 @@ func (e *Engine) accessJWT(ctx context.Context, in accessFor, id string, now, ex
 		claims["aud"] = e.cfg.Issuer
 	}
 	if in.jkt != "" {
-		claims["cnf"] = map[string]any{"jkt": in.jkt}
+		claims["cnf"] = store.Confirmation(in.jkt)
 	}
 	if len(in.act) > 0 {
 		claims["act"] = Act(in.act)

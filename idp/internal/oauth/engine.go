@@ -46,6 +46,8 @@ type Signer interface {
 	SignIDToken(ctx context.Context, alg string, claims map[string]any) (string, error)
 	// Sign is SignIDToken with another typ in the header.
 	Sign(ctx context.Context, alg, typ string, claims map[string]any) (string, error)
+	// Encrypt makes a nested JWT of a signed one, for a client's JWK Set; encryption is "ALG ENC".
+	Encrypt(set, encryption, token string) (string, error)
 }
 
 // Config configures New. Issuer, Secret and Signer are needed.

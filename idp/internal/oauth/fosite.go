@@ -229,7 +229,11 @@ func (e *Engine) signIDToken(ctx context.Context, c *store.Client, g *store.Gran
 	if r.Nonce != "" {
 		claims["nonce"] = r.Nonce
 	}
-	return e.cfg.Signer.SignIDToken(ctx, c.IDTokenAlg, claims)
+	token, err := e.cfg.Signer.SignIDToken(ctx, c.IDTokenAlg, claims)
+	if err != nil || c.IDTokenEncryption == "" {
+		return token, err
+	}
+	return e.cfg.Signer.Encrypt(c.JWKS, c.IDTokenEncryption, token)
 }
 
 // translate maps fosite's errors to ours; what is not a protocol error is a fault.

@@ -17,7 +17,7 @@ type Client struct {
 	Sector         string // host or institution whose clients share subjects
 	Profile        string // gov-fapi2, gov-web, gov-native, gov-spa, legacy
 	Name           string
-	AuthMethod     string // private_key_jwt, client_secret_basic, client_secret_post, none
+	AuthMethod     string // private_key_jwt, client_secret_basic, client_secret_post, none, tls_client_auth, self_signed_tls_client_auth
 	JWKS           string // public JWK Set, "" for clients without keys
 	JWKSURI        string // where it publishes them, "" if they were handed over
 	JWKSReadAt     time.Time
@@ -32,18 +32,22 @@ type Client struct {
 	IntrospectionAlg string
 	SignedRequests   bool // its authorization requests must be signed
 	BackchannelURI   string
-	FrontchannelURI  string               // told of a logout in the browser; of old clients only
-	FrontchannelSID  bool                 // with iss and sid
-	DPoP             bool                 // access tokens are always bound to a key
-	TokenFormat      string               // opaque or jwt
-	Resources        []string             // URIs that it may ask tokens for
-	Serves           []string             // URIs that it is: whose tokens it may introspect
-	Exchanges        []string             // URIs of services that it may exchange a person's token for
-	DetailTypes      []string             // types of authorization details that it may ask for
-	Waivers          map[string]time.Time // waived rule -> until
-	CreatedAt        time.Time
-	DisabledAt       time.Time
-	Version          int64
+	// IDTokenEncryption and UserInfoEncryption are "ALG ENC", or "" for not encrypted.
+	IDTokenEncryption, UserInfoEncryption string
+	TLSSubject                            string               // name in the certificate of tls_client_auth, KIND:VALUE
+	CertBound                             bool                 // access tokens are always bound to the client's certificate
+	FrontchannelURI                       string               // told of a logout in the browser; of old clients only
+	FrontchannelSID                       bool                 // with iss and sid
+	DPoP                                  bool                 // access tokens are always bound to a key
+	TokenFormat                           string               // opaque or jwt
+	Resources                             []string             // URIs that it may ask tokens for
+	Serves                                []string             // URIs that it is: whose tokens it may introspect
+	Exchanges                             []string             // URIs of services that it may exchange a person's token for
+	DetailTypes                           []string             // types of authorization details that it may ask for
+	Waivers                               map[string]time.Time // waived rule -> until
+	CreatedAt                             time.Time
+	DisabledAt                            time.Time
+	Version                               int64
 }
 
 // Public reports whether the client cannot authenticate.
@@ -58,16 +62,17 @@ func (c *Client) Waived(rule string, t time.Time) bool {
 const clientColumns = `id, institution, sector, profile, name, auth_method, jwks, redirect_uris, post_logout_uris,
 	scopes, grants, id_token_alg, backchannel_uri, waivers, created_at, disabled_at, version, dpop,
 	token_format, resources, serves, signing_alg, userinfo_alg, exchanges, detail_types, signed_requests, response_alg, introspection_alg,
-	jwks_uri, jwks_read_at, frontchannel_uri, frontchannel_session`
+	jwks_uri, jwks_read_at, frontchannel_uri, frontchannel_session, tls_method, tls_subject, tls_bound, id_token_encryption, userinfo_encryption`
 
 // InsertClient adds a client. A taken id is a unique violation of idp_client.
 func InsertClient(tx *db.Tx, c *Client) error {
 	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)`,
-		c.ID, string(c.Institution), c.Sector, c.Profile, c.Name, c.AuthMethod, c.JWKS, encode(c.RedirectURIs), encode(c.PostLogoutURIs),
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36)`,
+		c.ID, string(c.Institution), c.Sector, c.Profile, c.Name, oldMethod(c.AuthMethod), c.JWKS, encode(c.RedirectURIs), encode(c.PostLogoutURIs),
 		strings.Join(c.Scopes, " "), strings.Join(c.Grants, " "), oldAlg(c.IDTokenAlg), c.BackchannelURI, encode(c.Waivers), db.Micros(c.CreatedAt), micros(c.DisabledAt), flag(c.DPoP),
 		c.TokenFormat, encode(list(c.Resources)), encode(list(c.Serves)), c.IDTokenAlg, c.UserInfoAlg, encode(list(c.Exchanges)), encode(list(c.DetailTypes)), flag(c.SignedRequests), c.ResponseAlg, c.IntrospectionAlg,
-		c.JWKSURI, since(c.JWKSReadAt), c.FrontchannelURI, flag(c.FrontchannelSID))
+		c.JWKSURI, since(c.JWKSReadAt), c.FrontchannelURI, flag(c.FrontchannelSID),
+		tlsMethod(c.AuthMethod), c.TLSSubject, flag(c.CertBound), c.IDTokenEncryption, c.UserInfoEncryption)
 	return err
 }
 
@@ -89,10 +94,9 @@ func EnableClient(tx *db.Tx, id string, now time.Time) error {
 	return err
 }
 
-// SetKeys replaces the keys of a client that authenticates by key; ErrNotFound
-// if there is none.
+// SetKeys replaces the keys of a client that has some; ErrNotFound if there is none.
 func SetKeys(tx *db.Tx, id, jwks string) error {
-	n, err := tx.Exec(`UPDATE idp_client SET jwks = $2, jwks_uri = '', version = version + 1 WHERE id = $1 AND auth_method = 'private_key_jwt'`, id, jwks)
+	n, err := tx.Exec(`UPDATE idp_client SET jwks = $2, jwks_uri = '', version = version + 1 WHERE id = $1 AND jwks <> ''`, id, jwks)
 	if err == nil && n == 0 {
 		err = ErrNotFound
 	}
@@ -167,12 +171,13 @@ func Clients(q db.Querier) ([]*Client, error) {
 func scanClient(scan func(...any) error) (*Client, error) {
 	var c Client
 	var institution, redirect, postLogout, scopes, grants, waivers, resources, serves, alg, exchanges, details string
-	var created, dpop, signed, read, withSID int64
+	var tls string
+	var created, dpop, signed, read, withSID, bound int64
 	var disabled sql.NullInt64
 	err := scan(&c.ID, &institution, &c.Sector, &c.Profile, &c.Name, &c.AuthMethod, &c.JWKS, &redirect, &postLogout,
 		&scopes, &grants, &c.IDTokenAlg, &c.BackchannelURI, &waivers, &created, &disabled, &c.Version, &dpop,
 		&c.TokenFormat, &resources, &serves, &alg, &c.UserInfoAlg, &exchanges, &details, &signed, &c.ResponseAlg, &c.IntrospectionAlg,
-		&c.JWKSURI, &read, &c.FrontchannelURI, &withSID)
+		&c.JWKSURI, &read, &c.FrontchannelURI, &withSID, &tls, &c.TLSSubject, &bound, &c.IDTokenEncryption, &c.UserInfoEncryption)
 	if err != nil {
 		return nil, notFound(err)
 	}
@@ -181,6 +186,9 @@ func scanClient(scan func(...any) error) (*Client, error) {
 		c.IDTokenAlg = alg
 	}
 	c.CreatedAt, c.DisabledAt, c.DPoP, c.SignedRequests = db.Time(created), timeOf(disabled), dpop == 1, signed == 1
+	if c.CertBound = bound == 1; tls != "" {
+		c.AuthMethod = tls
+	}
 	if c.FrontchannelSID = withSID == 1; read != 0 {
 		c.JWKSReadAt = db.Time(read)
 	}
@@ -196,6 +204,22 @@ func oldAlg(alg string) string {
 		return alg
 	}
 	return "ES256"
+}
+
+// tlsMethod is a method that auth_method cannot say, "" for any other.
+func tlsMethod(method string) string {
+	if strings.HasSuffix(method, "tls_client_auth") {
+		return method
+	}
+	return ""
+}
+
+// oldMethod is what auth_method says to older servers.
+func oldMethod(method string) string {
+	if tlsMethod(method) != "" {
+		return "private_key_jwt"
+	}
+	return method
 }
 
 // since is a time that is 0 where there is none.
@@ -306,6 +330,6 @@ func PersonBySubject(q db.Querier, sector, sub string) (identity.PersonID, error
 // InsertLocal adds the client that stands for the provider's own pages, unless it is there.
 func InsertLocal(tx *db.Tx, id string, now time.Time) error {
 	_, err := tx.Exec(`INSERT INTO idp_client (`+clientColumns+`)
-		VALUES ($1, '', '', 'gov-web', 'Suti', 'none', '', '[]', '[]', '', '', 'ES256', '', '{}', $2, NULL, 1, 0, 'opaque', '[]', '[]', '', '', '[]', '[]', 0, '', '', '', 0, '', 0) ON CONFLICT (id) DO NOTHING`, id, db.Micros(now))
+		VALUES ($1, '', '', 'gov-web', 'Suti', 'none', '', '[]', '[]', '', '', 'ES256', '', '{}', $2, NULL, 1, 0, 'opaque', '[]', '[]', '', '', '[]', '[]', 0, '', '', '', 0, '', 0, '', '', 0, '', '') ON CONFLICT (id) DO NOTHING`, id, db.Micros(now))
 	return err
 }

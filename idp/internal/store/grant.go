@@ -124,10 +124,30 @@ type Access struct {
 	Client    string
 	Scopes    []string
 	Audience  []string
-	JKT       string
+	JKT       string   // key that it is bound to: see [Confirmation]
 	Act       []string // clients that act with it for the person, the newest first; of an exchanged token only
 	CreatedAt time.Time
 	ExpiresAt time.Time
+}
+
+// CertBinding begins the key of a token that is bound to a certificate, before
+// its SHA-256 in base64url (RFC 8705 §3.1). Other keys are thumbprints of DPoP keys.
+const CertBinding = "x5t#S256:"
+
+// Confirmation is the cnf claim of a token that is bound to a key (RFC 7800 §3.1).
+func Confirmation(key string) map[string]any {
+	if hash, ok := strings.CutPrefix(key, CertBinding); ok {
+		return map[string]any{"x5t#S256": hash}
+	}
+	return map[string]any{"jkt": key}
+}
+
+// TokenType is how a token that is bound to a key, or "", is presented.
+func TokenType(key string) string {
+	if key == "" || strings.HasPrefix(key, CertBinding) {
+		return "Bearer"
+	}
+	return "DPoP"
 }
 
 // InsertAccess stores an access token.
