@@ -169,7 +169,6 @@ func (r *runner) try(ctx context.Context, m *mutant) error {
 	slices.SortStableFunc(tests, func(a, b *test) int {
 		return cmp.Or(cmp.Compare(b.kills.Load()/(1+b.took.Milliseconds()/20), a.kills.Load()/(1+a.took.Milliseconds()/20)), cmp.Compare(a.took, b.took))
 	})
-	m.Status = survived
 	for limit := 300 * time.Millisecond; len(tests) > 0; limit *= 4 {
 		// A batch: tests of one binary whose times do not exceed the limit together.
 		var names []string
@@ -197,6 +196,7 @@ func (r *runner) try(ctx context.Context, m *mutant) error {
 			return nil
 		}
 	}
+	m.Status = survived
 	return nil
 }
 
