@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 files=(
-  signer/pades/diff*.go signer/pades/{verify,judge,locate,overlap,lock,scan,digest,evidence,embedded,refs}.go
+  signer/pades/diff*.go signer/pades/{verify,judge,locate,overlap,lock,digest,evidence,embedded,refs}.go
   signer/internal/judge/*.go
   internal/cms/{verify,ess,algorithm,signerinfo}.go
   internal/tsp/{token,tstinfo}.go
