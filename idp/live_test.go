@@ -41,6 +41,7 @@ func TestEndsElsewhere(t *testing.T) {
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(w *world) {
+				w.clock.Stop()
 				a := w.register(idp.Client{ID: "app-a", Profile: idp.ProfileWeb})
 				read := func(value string) int {
 					res, _ := (&browser{w: w}).do(http.MethodGet, w.issuer+"/oauth2/userinfo", "", "", "Authorization", "Bearer "+value)
@@ -104,6 +105,7 @@ func flagged(ok bool, err error) error {
 // TestEndsHere: the node that ends something refuses it at once.
 func TestEndsHere(t *testing.T) {
 	each(t, func(w *world) {
+		w.clock.Stop()
 		a := w.register(idp.Client{ID: "app-a", Profile: idp.ProfileWeb, AuthMethod: "client_secret_basic", PostLogoutURIs: []string{"https://app-a.example/fin"}})
 		follow := func() {
 			t.Helper()
