@@ -214,6 +214,7 @@ func (w *walk) handOut() {
 	chief := w.chief
 	chief.Go(w.issuer("/ventanilla/aprobar"))
 	chief.Press(`main a[href^="/ventanilla/aprobar/"]`)
+	chief.Expect("Aprobar un acto")
 	chief.Shows("Clave y tarjeta de códigos")
 	chief.Press(`main form:not([action$="/rechazar"]) button`)
 	chief.Expect("Firmar")
@@ -225,7 +226,8 @@ func (w *walk) handOut() {
 	chief.Wait(`form[action$="/imprimir"]`)
 	chief.Look("tarjeta-por-imprimir")
 	chief.Press(`form[action$="/imprimir"] button`)
-	chief.Wait(".card")
+	chief.Expect("Tarjeta de códigos")
+	chief.Wait(".cover")
 	chief.Shows("con los códigos hacia adentro", "Wara Flores", "0037", "Recíbala solo si está cerrada")
 	chief.Look("tarjeta-impresa")
 	chief.LookAs("tarjeta-en-papel", webtest.Print())
