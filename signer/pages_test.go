@@ -25,11 +25,12 @@ import (
 	"oruro.gob.bo/suti/signer"
 	"oruro.gob.bo/suti/signer/isolate"
 	"oruro.gob.bo/suti/signer/pades"
+	"oruro.gob.bo/suti/signer/pades/report"
 )
 
 func TestTexts(t *testing.T) {
 	t.Parallel()
-	if err := i18n.Lint(os.DirFS("."), signer.Texts(), web.Texts()); err != nil {
+	if err := i18n.Lint(os.DirFS("."), signer.Texts(), report.Texts(), web.Texts()); err != nil {
 		t.Error(err)
 	}
 	texts, err := fs.Sub(signer.Texts(), ".")

@@ -305,24 +305,6 @@ func TestTierOfTheTrustList(t *testing.T) {
 	}
 }
 
-// TestLooks keeps the reports where SUTI_KEEP_REPORTS names a folder, to be looked at.
-func TestLooks(t *testing.T) {
-	t.Parallel()
-	dir := os.Getenv("SUTI_KEEP_REPORTS")
-	if dir == "" {
-		t.Skip("SUTI_KEEP_REPORTS names no folder")
-	}
-	b := newBench(t)
-	for name, x := range matrix(b) {
-		in := b.input(x.file, x.options)
-		for _, f := range []report.Format{report.XML, report.HTML, report.PDF} {
-			if err := os.WriteFile(filepath.Join(dir, name+"."+string(f)), write(t, f, in), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-}
-
 // paperText has other programs check the PDF and read its text.
 func paperText(t *testing.T, name string, b []byte) string {
 	t.Helper()
