@@ -262,9 +262,6 @@ func ResumeScheme(cert *x509.Certificate, scheme *Scheme, signedAttrs, content [
 // exact message that the signature covers. Store it to [Resume].
 func (p *Prepared) SignedAttrs() []byte { return bytes.Clone(p.signedAttrs) }
 
-// Algorithm returns the signature algorithm; 0 if another scheme was given.
-func (p *Prepared) Algorithm() Algorithm { return p.scheme.alg }
-
 // Input returns what a [crypto.Signer] takes with [Scheme].Opts: the digest of
 // the signed attributes, or the attributes themselves (Ed25519 and whatever
 // signs a WholeMessage).

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"io"
@@ -186,6 +187,9 @@ func TestTwoPhases(t *testing.T) {
 		var again jades.Session
 		if err := again.UnmarshalBinary(must(s.MarshalBinary())); err != nil {
 			t.Fatal(err)
+		}
+		if again.Size() != int64(len(act)) || again.SHA256() != sha256.Sum256(act) {
+			t.Errorf("stored: %d bytes, %x", again.Size(), again.SHA256())
 		}
 		tbs, err := again.SigningInput(p.chain, "")
 		if err != nil {
